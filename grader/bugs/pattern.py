@@ -1,0 +1,178 @@
+"""Edits of Python source by patterns on its syntax tree.
+
+A pattern is Python source in which a name that begins with two underscores stands for any expression, the
+same one wherever it is repeated. It is matched inside one function or class, must match an exact number of
+times, and is replaced in the text by byte span, so that comments, layout and everything else stay as they
+are. A pattern that no longer fits is refused by name; it is never applied to something else.
+"""
+
+from __future__ import annotations
+
+import ast
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+Bindings = dict[str, ast.expr]
+
+
+class PatternError(ValueError):
+    """A pattern does not fit the source as often as it says, or what it makes is not what it says."""
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One replacement inside the function or class `scope` of `file`.
+
+    Exactly one of the patterns in `find` must match, exactly `count` times. `replace` may use its
+    metavariables.
+    """
+
+    file: str
+    scope: str
+    find: tuple[str, ...]
+    replace: str
+    count: int = 1
+
+
+@dataclass(frozen=True)
+class Span:
+    """A part of a source, in bytes, and the text to put there."""
+
+    start: int
+    end: int
+    text: str
+
+
+def replaced(source: str, edits: list[Edit]) -> str:
+    """Return `source` with all edits made, each matched against the original; raise PatternError otherwise."""
+    tree = ast.parse(source)
+    spans = sorted((span for edit in edits for span in spans_of(source, tree, edit)), key=lambda s: s.start)
+    for one, next_one in zip(spans, spans[1:], strict=False):
+        if next_one.start < one.end:
+            raise PatternError(f"two edits overlap at {one.text!r} and {next_one.text!r}")
+    data = source.encode()
+    for span in reversed(spans):
+        data = data[: span.start] + span.text.encode() + data[span.end :]
+    changed = data.decode()
+    ast.parse(changed)
+    return changed
+
+
+def spans_of(source: str, tree: ast.Module, edit: Edit) -> list[Span]:
+    """Return where and by what one edit replaces; raise PatternError unless it fits exactly."""
+    found = {pattern: list(matches(find_scope(tree, edit.scope), pattern)) for pattern in edit.find}
+    fitting = [pattern for pattern, hits in found.items() if hits]
+    if len(fitting) != 1 or len(found[fitting[0]]) != edit.count:
+        counts = ", ".join(f"{pattern!r} {len(hits)} times" for pattern, hits in found.items())
+        raise PatternError(
+            f"{edit.file}, {edit.scope}: one pattern must match {edit.count} times, but {counts}. "
+            "The source changed, so the edit must follow it."
+        )
+    return [replacement(source, nodes, bindings, edit) for nodes, bindings in found[fitting[0]]]
+
+
+def replacement(source: str, nodes: list[ast.AST], bindings: Bindings, edit: Edit) -> Span:
+    """Return the span of the matched nodes with the text that replaces them."""
+    first, last = nodes[0], nodes[-1]
+    offsets = line_offsets(source)
+    start = offsets[first.lineno - 1] + first.col_offset  # type: ignore[attr-defined]  # statements and expressions have places
+    end = offsets[last.end_lineno - 1] + last.end_col_offset  # type: ignore[attr-defined]  # as above
+    text = edit.replace
+    # Longest first, so that `__x` does not eat the beginning of `__xs`.
+    for name in sorted(bindings, key=len, reverse=True):
+        text = text.replace(name, ast.get_source_segment(source, bindings[name]) or "")
+    require_meaning(text, edit, bindings)
+    if isinstance(first, ast.stmt) and not text:
+        # The whole lines go, so that no blank one says that something was here.
+        return Span(offsets[first.lineno - 1], offsets[last.end_lineno or 0], "")  # type: ignore[attr-defined]  # as above
+    if isinstance(first, ast.stmt):
+        text = textwrap.indent(text, " " * first.col_offset).lstrip(" ")
+    return Span(start, end, text)
+
+
+def require_meaning(text: str, edit: Edit, bindings: Bindings) -> None:
+    """Raise PatternError if the text, once its names are filled in, parses as something else.
+
+    Filling `a + b` for `__x` into `2 * __x` would, without this check, silently mean `2 * a + b`.
+    """
+    meant = Filled(bindings).visit(ast.parse(edit.replace))
+    if ast.dump(meant) != ast.dump(ast.parse(text)):
+        raise PatternError(f"{edit.file}, {edit.scope}: {edit.replace!r} needs parentheses around its names")
+
+
+class Filled(ast.NodeTransformer):
+    """Replaces metavariables by what they are bound to."""
+
+    def __init__(self, bindings: Bindings) -> None:
+        self.bindings = bindings
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        """Return the bound expression for a metavariable, any other name as it is."""
+        return self.bindings.get(node.id, node)
+
+
+def matches(scope: ast.AST, pattern: str) -> Iterator[tuple[list[ast.AST], Bindings]]:
+    """Yield each place in `scope` that the pattern fits: its nodes, and what its names are bound to."""
+    wanted = ast.parse(pattern).body
+    if len(wanted) == 1 and isinstance(wanted[0], ast.Expr):
+        for node in ast.walk(scope):
+            bindings: Bindings = {}
+            if isinstance(node, ast.expr) and same(wanted[0].value, node, bindings):
+                yield [node], bindings
+        return
+    for node in ast.walk(scope):
+        for name in ("body", "orelse", "finalbody"):
+            block = getattr(node, name, None)
+            if not isinstance(block, list):
+                continue
+            for start in range(len(block) - len(wanted) + 1):
+                bindings = {}
+                run = block[start : start + len(wanted)]
+                if all(same(want, have, bindings) for want, have in zip(wanted, run, strict=True)):
+                    yield run, bindings
+
+
+def same(want: object, have: object, bindings: Bindings) -> bool:
+    """Say whether two syntax trees are the same, binding metavariables of `want` on the way."""
+    if isinstance(want, ast.Name) and want.id.startswith("__") and isinstance(have, ast.expr):
+        if want.id in bindings:
+            return ast.dump(bindings[want.id]) == ast.dump(have)
+        bindings[want.id] = have
+        return True
+    if isinstance(want, ast.AST):
+        return type(want) is type(have) and all(
+            same(getattr(want, field, None), getattr(have, field, None), bindings)
+            for field in want._fields
+            if field not in ("ctx", "type_comment", "kind")
+        )
+    if isinstance(want, list):
+        return (
+            isinstance(have, list)
+            and len(want) == len(have)
+            and all(same(a, b, bindings) for a, b in zip(want, have, strict=True))
+        )
+    return type(want) is type(have) and want == have
+
+
+def find_scope(tree: ast.Module, scope: str) -> ast.AST:
+    """Return the function or class of a qualified name, "KVCache.insert_kv"; PatternError if there is none."""
+    node: ast.AST = tree
+    for part in scope.split("."):
+        inside = [
+            child
+            for child in getattr(node, "body", [])
+            if isinstance(child, ast.FunctionDef | ast.ClassDef) and child.name == part
+        ]
+        if len(inside) != 1:
+            raise PatternError(f"there is no single {scope} in the source: {part} is found {len(inside)} times")
+        node = inside[0]
+    return node
+
+
+def line_offsets(source: str) -> list[int]:
+    """Return the byte offset at which each line begins."""
+    offsets = [0]
+    for line in source.encode().split(b"\n"):
+        offsets.append(offsets[-1] + len(line) + 1)
+    return offsets

@@ -1,0 +1,167 @@
+"""One submission, one level: run every expected property against a probe and say how each came out.
+
+Nothing that a submission does may look like the grader's fault, and no fault of the grader like the
+submission's. `observe` is where that is decided.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from typing import Any
+
+from hypothesis.errors import Flaky, HypothesisException
+
+from grader.describe import describe_case, printable
+from grader.levels import Level
+from grader.report import Verdict
+from grader.seeding import has_cases, make_repeatable, sow, without_cases
+from grader.verdict import Observation
+from specs.law import Law
+from specs.outcomes import (
+    GraderFault,
+    SubmissionMemory,
+    SubmissionRaised,
+    SubmissionStopped,
+    SubmissionTimeout,
+)
+from specs.probe import Plain, Probe
+
+LONGEST_MESSAGE = 4_000
+LONGEST_TRACEBACK = 20_000
+
+Progress = Callable[[int, int, str], None]
+"""Called before each property: how many are done, how many there are, and the one that starts."""
+
+
+def grade(
+    level: Level, probe: Probe, seed: int, only: Collection[str] = (), progress: Progress | None = None
+) -> list[Observation]:
+    """Run the properties of `level`, or those that `only` names, in order. Raises GraderFault."""
+    make_repeatable()
+    laws = [law for law in level.laws if not only or law.id in only or law.criterion in only]
+    observations = []
+    for done, law in enumerate(laws):
+        if progress:
+            progress(done, len(laws), law.id)
+        observations.append(observe(law, probe, seed))
+    return observations
+
+
+def observe(law: Law, probe: Probe, seed: int) -> Observation:
+    """Run one property and say how it came out. Raises GraderFault, and nothing of the submission's.
+
+    A boundary that the property always tries is not shrunk when it fails: its drawn inputs then have a
+    chance to show a smaller one. They never change whether it passed.
+    """
+    observation = observe_once(law, probe, seed)
+    # An error without a traceback is a process that died: a second try would cost a new one.
+    raised = observation.verdict == "error" and observation.traceback
+    if has_cases(law) and (raised or observation.verdict == "failed"):
+        with without_cases(law):
+            smaller = observe_once(law, probe, seed)
+        if smaller.verdict == observation.verdict:
+            return replace(smaller, seconds=observation.seconds + smaller.seconds)
+    return observation
+
+
+def observe_once(law: Law, probe: Probe, seed: int) -> Observation:
+    """Run one property, its boundaries first, and say how it came out."""
+    sow(law, seed)
+    law.case = {}
+    watched = WatchedProbe(probe)
+    start = time.perf_counter()
+    verdict: Verdict = "passed"
+    message = trace = ""
+    try:
+        with warnings.catch_warnings():
+            # NumPy says when an answer overflows; the property says it better.
+            warnings.simplefilter("ignore", RuntimeWarning)
+            law.check(probe=watched)
+    except _FaultPassing as passing:
+        raise passing.fault from None
+    except (GraderFault, KeyboardInterrupt):
+        raise
+    except AssertionError as error:
+        verdict, message = "failed", str(error) or "an assertion of the property does not hold"
+    except SubmissionRaised as error:
+        verdict, message, trace = "error", str(error), error.traceback
+    except SubmissionStopped as error:
+        verdict = stopped_verdict(error)
+        message = str(error) or f"the submission stopped answering ({type(error).__name__})"
+    except Flaky as error:
+        verdict, message = "unstable", unstable_message(error)
+    except HypothesisException as error:
+        raise GraderFault(f"property {law.id}: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:
+        cause = f"{type(error).__name__}: {error}"
+        if not watched.answers:
+            said = f"property {law.id} failed before it asked the submission anything ({cause})"
+            raise GraderFault(said) from error
+        verdict, message = "error", f"the property could not read the submission's answer ({cause})"
+        trace = traceback.format_exc()
+    return Observation(
+        law.id,
+        verdict,
+        printable(message, LONGEST_MESSAGE),
+        None if verdict == "passed" else describe_case(law.case),
+        time.perf_counter() - start,
+        printable(trace, LONGEST_TRACEBACK),
+    )
+
+
+def stopped_verdict(stop: SubmissionStopped) -> Verdict:
+    """Return the verdict for a submission that no longer answers."""
+    if isinstance(stop, SubmissionTimeout):
+        return "timeout"
+    return "memory" if isinstance(stop, SubmissionMemory) else "error"
+
+
+def unstable_message(error: Flaky) -> str:
+    """Say what an answer that changed means, and what was wrong with it when it was."""
+    said = "the same input gave two different outcomes: does the submission keep state between calls?"
+    causes = [str(one) for one in getattr(error, "exceptions", ())]
+    return f"{said} One of them: {causes[0]}" if causes else said
+
+
+class _FaultPassing(BaseException):
+    """Carries a GraderFault through Hypothesis, which would otherwise look for a smaller one."""
+
+    def __init__(self, fault: GraderFault) -> None:
+        self.fault = fault
+
+
+class WatchedProbe:
+    """A probe that counts its answers: after one, what a property cannot handle came from the submission."""
+
+    def __init__(self, probe: Probe) -> None:
+        self.answers = 0
+        self.device = probe.device
+        self.dtype = probe.dtype
+        self._probe = probe
+
+    def __call__(self, name: str, /, **arguments: Plain) -> Plain:
+        """Call the probe `name`, see `specs.probe.Probe`."""
+        return self._watch(lambda: self._probe(name, **arguments))
+
+    def attempt(self, name: str, /, **arguments: Plain) -> Plain | SubmissionRaised:
+        """Call the probe `name` and return what the submission raised, see `specs.probe.Probe`."""
+        return self._watch(lambda: self._probe.attempt(name, **arguments))
+
+    def resident_bytes(self) -> int:
+        """Return the resident memory of the submission's process."""
+        return self._probe.resident_bytes()
+
+    def _watch(self, call: Callable[[], Any]) -> Any:
+        try:
+            answer = call()
+        except GraderFault as fault:
+            raise _FaultPassing(fault) from fault
+        except SubmissionRaised:
+            self.answers += 1
+            raise
+        self.answers += 1
+        return answer

@@ -1,0 +1,505 @@
+"""Bounded memory.
+
+Caches of one layer, or far larger than what is inserted, models of one layer wherever there is a cache, and
+as many key/value heads as query heads in every real model: bugs of the cache and of grouped-query attention
+do not show here. Models whose tokens matter are scripted, so bugs of rotary embeddings do not show either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from hypothesis import strategies as st
+
+from specs import draws
+from specs.compare import broken, expect, expect_at_least, expect_at_most, expect_number
+from specs.law import law
+from specs.oracles.memory import BOOKKEEPING, Shape, Step, tokens_held
+from specs.probe import Probe
+from specs.strategies import config, seeds
+
+CRITERION = "memory"
+
+VOCABULARY = 288
+"""More than the engine's tokenizer has, as in a padded model."""
+
+FIRST_SPECIAL = 263
+"""The engine's tokenizer has its special tokens from this id on."""
+
+MEBIBYTE = 2**20
+
+Growths = list[Step]
+
+dtypes = st.sampled_from(["float32", "bfloat16"])
+small_capacities = st.sampled_from([1, 4, 17, 63, 64, 65, 128])
+
+
+@law(
+    examples=10,
+    cases=[
+        {"layers": 1, "rows": 1, "heads": 1, "head_dim": 8, "tokens": 1, "room": 1, "dtype": "float32"},
+        {"layers": 3, "rows": 2, "heads": 4, "head_dim": 16, "tokens": 64, "room": 130, "dtype": "bfloat16"},
+    ],
+    layers=st.integers(1, 3),
+    rows=st.integers(1, 3),
+    heads=st.sampled_from([1, 2, 4]),
+    head_dim=st.sampled_from([8, 16]),
+    tokens=st.integers(1, 200),
+    room=st.integers(0, 100),
+    dtype=dtypes,
+)
+def test_cache_holds_what_was_inserted(
+    probe: Probe, layers: int, rows: int, heads: int, head_dim: int, tokens: int, room: int, dtype: str
+) -> None:
+    """A cache holds the keys and values inserted, in their own precision, and at most twice its slots.
+
+    Never less than the data either, or the count would be blind. Kills: a cache allocated for more heads,
+    rows or layers than asked for, for float32 and then some, one that keeps what it was given beside its copy.
+    """
+    shape = Shape(2 * tokens + room, rows, heads, head_dim, layers, dtype)
+    steps = [("insert", tokens)]
+    answer = history_of(probe, shape, steps)
+    check_history(answer, shape, steps)
+    for instrument, held in instruments(answer):
+        expect_at_least(
+            held[1],
+            tokens * shape.slot_bytes,
+            f"bytes held with {tokens} tokens inserted, by {instrument}: the keys and values alone are more",
+        )
+
+
+@law(
+    examples=8,
+    cases=[
+        {"seq_len": 1, "chunk": 1, "total": 200, "dtype": "float32"},
+        {"seq_len": 64, "chunk": 65, "total": 700, "dtype": "float32"},
+        {"seq_len": 4, "chunk": 64, "total": 640, "dtype": "bfloat16"},
+    ],
+    seq_len=small_capacities,
+    chunk=st.sampled_from([1, 3, 31, 64, 65, 100]),
+    total=st.integers(100, 400),
+    dtype=dtypes,
+)
+def test_growing_stays_within_twice_the_tokens(
+    probe: Probe, seq_len: int, chunk: int, total: int, dtype: str
+) -> None:
+    """A cache that grows never holds more than twice the slots of its tokens, rounded up to its growth step.
+
+    Measured after every insert, over several growths, one token or many at a time.
+    Kills: growth by twice the need, a factor that compounds, old storage that a growth leaves behind.
+    """
+    shape = Shape(seq_len, batch_size=2, num_heads=2, dtype=dtype)
+    steps: Growths = [("insert", min(chunk, total - start)) for start in range(0, total, chunk)]
+    check_history(history_of(probe, shape, steps), shape, steps)
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> Growths:
+    """Draw inserts, resets, and prefills of an empty cache."""
+    steps: Growths = []
+    for _ in range(draw(st.integers(1, 4))):
+        if draw(st.booleans()):
+            steps.append(("prefill", draw(st.sampled_from([1, 5, 64, 100, 129]))))
+        inserts = st.lists(st.sampled_from([1, 2, 30, 64, 65, 190]), max_size=4)
+        steps += [("insert", tokens) for tokens in draw(inserts)]
+        if draw(st.booleans()) or draw(st.booleans()):
+            steps.append(("reset", 0))
+        else:
+            break
+    return steps
+
+
+@law(
+    examples=15,
+    cases=[
+        {"seq_len": 64, "rows": 2, "steps": [("insert", 65), ("insert", 200), ("reset", 0), ("insert", 1)]},
+        {"seq_len": 32, "rows": 3, "steps": [("prefill", 20), ("insert", 1), ("reset", 0), ("prefill", 32)]},
+        {"seq_len": 1, "rows": 2, "steps": [("prefill", 100), *[("insert", 1)] * 70, ("reset", 0)]},
+    ],
+    seq_len=small_capacities,
+    rows=st.integers(1, 3),
+    steps=histories(),
+)
+def test_every_history_stays_within_the_bound(probe: Probe, seq_len: int, rows: int, steps: Growths) -> None:
+    """After any inserts, resets and prefills, a cache holds at most twice the slots of what it holds now.
+
+    Kills: growth by twice the need, a reset that keeps what has grown, a prefill that keeps the cache
+    it copied from, storage kept from before a reset beside that from after it.
+    """
+    shape = Shape(seq_len, batch_size=rows, num_heads=2)
+    check_history(history_of(probe, shape, steps), shape, steps)
+
+
+@law(
+    examples=4,
+    cases=[{"seq_len": 64, "chunks": [70, 1, 300], "cycles": 6}],
+    seq_len=small_capacities,
+    chunks=st.lists(st.sampled_from([1, 64, 65, 150, 300]), min_size=1, max_size=3),
+    cycles=st.integers(3, 8),
+)
+def test_reset_gives_grown_memory_back(probe: Probe, seq_len: int, chunks: list[int], cycles: int) -> None:
+    """After each reset a cache holds what an empty one may hold, however long the use before it was.
+
+    Cycles of the same use and several resets in a row do not add up either.
+    Kills: a reset that only sets the position to zero, or that puts the old storage aside.
+    """
+    shape = Shape(seq_len, batch_size=2, num_heads=2)
+    use: Growths = [*(("insert", tokens) for tokens in chunks), ("reset", 0), ("reset", 0), ("reset", 0)]
+    answer = history_of(probe, shape, use * cycles)
+    check_history(answer, shape, use * cycles)
+    for instrument, held in instruments(answer):
+        after = held[len(use) :: len(use)]
+        expect_at_most(
+            max(after[1:]),
+            after[1],
+            f"bytes held after each of {cycles} equal cycles of use and reset, by {instrument}: {after}; "
+            "the most of them, where none may exceed the second",
+        )
+
+
+@law(
+    examples=4,
+    cases=[{"layers": 8, "tokens": 96, "dtype": "float32"}],
+    layers=st.integers(8, 12),
+    tokens=st.integers(64, 128),
+    dtype=dtypes,
+)
+def test_insert_copies_no_more_than_a_layer(probe: Probe, layers: int, tokens: int, dtype: str) -> None:
+    """An insert into a cache with room never takes, at its peak, more than two layers beside the cache.
+
+    A layer may be concatenated anew, and returned as a copy; the other layers need not move.
+    Kills: a new cache built while the old one is alive, copies of the whole cache at every step.
+    """
+    shape = Shape(2 * tokens + 2, batch_size=2, num_heads=2, head_dim=16, num_layers=layers, dtype=dtype)
+    answer = probe("memory.insert_peaks", shape=shape.plain(), tokens=tokens)
+    for (instrument, held), (_, peaks) in zip(
+        instruments(answer["held"]), instruments(answer["peaks"]), strict=True
+    ):
+        for layer, (before, peak) in enumerate(zip(held, peaks, strict=True)):
+            # Two layers of a cache that is as large as it may be without growing.
+            spare = 2 * shape.seq_len * shape.slot_bytes // layers
+            expect_at_most(
+                peak - before,
+                min(spare, 2 * before // layers) + BOOKKEEPING,
+                f"bytes that an insert of one token into layer {layer} of {layers} took at its peak beside the "
+                f"{before:,} bytes held, with {tokens} tokens held and room for {shape.seq_len}, by {instrument}",
+            )
+
+
+@law(
+    examples=2,
+    cases=[{"rows": 2, "n_head": 8, "n_kv_head": 1}],
+    rows=st.integers(1, 3),
+    n_head=st.sampled_from([6, 8]),
+    n_kv_head=st.just(1),
+)
+def test_grouped_engine_stores_no_more_heads(probe: Probe, rows: int, n_head: int, n_kv_head: int) -> None:
+    """A generation holds a cache of the model's key/value heads, not of its query heads.
+
+    Kills: an engine that makes its caches for n_head heads, or stores expanded keys and values.
+    """
+    model = scripted(sequence_len=64, n_head=n_head, n_kv_head=n_kv_head, head_dim=128)
+    prompt, max_tokens = 58, 6
+    answer = probe("memory.generation", model=model, prompt=prompt, rows=rows, max_tokens=max_tokens)
+    shape = cache_shape(probe, model, rows)
+    for instrument, held in instruments(answer):
+        # From the third token on, when a cache of the prompt alone has had its time.
+        for number, got in enumerate(held[2:], start=3):
+            allowed = shape.allowed(prompt + number, growth_step(answer)) + sampling_bytes(rows, model)
+            expect_at_most(
+                got,
+                allowed,
+                f"bytes held at token {number} after a prompt of {prompt}, by {instrument}: a model of {n_head} "
+                f"query heads and {n_kv_head} key/value head, so twice {n_kv_head} head a slot are allowed, and "
+                f"all {n_head} would be {prompt * shape.slot_bytes * n_head // n_kv_head:,} bytes",
+            )
+
+
+@law(examples=3, cases=[{"rows": 1}, {"rows": 3}], rows=st.integers(1, 4))
+def test_decoding_holds_one_cache(probe: Probe, rows: int) -> None:
+    """While rows are decoded, nothing but their own cache is held: not that of the prompt, nor an earlier one.
+
+    The prompt leaves room for a few tokens only, so that every choice of capacity comes to nearly the same;
+    the submission's own cache, filled with the same tokens, says how much that is.
+    Kills: the cache of the prompt kept after it was copied into the rows, the cache of the last generation
+    kept during the next, all caches kept in a list.
+    """
+    prompt, max_tokens = 508, 4
+    model = scripted(sequence_len=prompt + max_tokens, n_head=2, n_kv_head=2, head_dim=32)
+    answer = probe("memory.generation", model=model, prompt=prompt, rows=rows, max_tokens=max_tokens, before=2)
+    steps: Growths = [("insert", prompt), *[("insert", 1)] * max_tokens]
+    own = [
+        history_of(probe, cache_shape(probe, model, rows, seq_len), steps)
+        for seq_len in (64, prompt, prompt + max_tokens)
+    ]
+    for index, (instrument, held) in enumerate(instruments(answer)):
+        one_cache = max(max(list(instruments(each))[index][1]) for each in own)
+        expect(len(held) > 2, f"the generation gave {len(held)} tokens where {max_tokens} were asked for")
+        for number, got in enumerate(held[2:], start=3):
+            expect_at_most(
+                got,
+                one_cache + sampling_bytes(rows, model),
+                f"bytes held at token {number} of {rows} rows after a prompt of {prompt}, by {instrument}: the "
+                f"submission's own cache of these tokens holds {one_cache:,}",
+            )
+
+
+@law(examples=1, cases=[{"rows": 1}], rows=st.integers(1, 3))
+def test_decoding_adds_only_its_tokens(probe: Probe, rows: int) -> None:
+    """Each token decoded adds its keys and values and nothing else, however many tokens came before.
+
+    Kills: the logits, probabilities or hidden states of all steps kept; cache growth left behind.
+    """
+    prompt, max_tokens = 6, 122
+    model = scripted(sequence_len=prompt + max_tokens, n_head=1, n_kv_head=1, head_dim=8)
+    answer = probe("memory.generation", model=model, prompt=prompt, rows=rows, max_tokens=max_tokens)
+    shape = cache_shape(probe, model, rows)
+    for instrument, held in instruments(answer):
+        for number, got in enumerate(held[2:], start=3):
+            expect_at_most(
+                got,
+                shape.allowed(prompt + number, growth_step(answer)) + sampling_bytes(rows, model),
+                f"bytes held at token {number} of {rows} rows after a prompt of {prompt}, by {instrument}: "
+                f"a token's keys and values are {shape.slot_bytes} bytes, and at token 3 there were {held[2]:,}",
+            )
+
+
+@law(examples=1, seed=seeds)
+def test_generating_again_adds_nothing(probe: Probe, seed: int) -> None:
+    """Five rounds of generation after the first hold exactly what the first left, whatever the prompts.
+
+    Every way to generate, prompts of several lengths, always new tokens.
+    Kills: caches kept in a list, answers remembered by their prompt, logits or hidden states collected,
+    generators kept alive, a loss or a count that is a tensor with its history.
+    """
+    lengths, rounds = [2, 7], 6
+    shape = config(n_head=2, vocab_size=VOCABULARY, sequence_len=8)
+    weights = draws.weights(shape, seed, probe.dtype)
+    # Never among the five likeliest, so that no row ends early and every round does the same work.
+    weights["lm_head.weight"][FIRST_SPECIAL:] = 0.0
+    prompts = [
+        draws.tokens({**shape, "vocab_size": 256}, seed + number, 1, length)[0]
+        for number, length in enumerate(lengths * rounds)
+    ]
+    answer = probe("memory.rounds", config=shape, weights=weights, prompts=prompts, rows=3)
+    for instrument, held in instruments(answer):
+        after = held[len(lengths) - 1 :: len(lengths)]
+        expect(len(after) == rounds, f"got {len(held)} readings, want {len(prompts)}")
+        expect_at_most(
+            max(after),
+            after[0],
+            f"bytes held after each of {rounds} rounds of generation, by {instrument}: {after}; the most of "
+            "them, where none may exceed the first",
+        )
+
+
+@law(
+    examples=2,
+    cases=[{"rows": 2, "how": ["close", "drop", "raise", "close", "drop"]}],
+    rows=st.integers(1, 3),
+    how=st.lists(st.sampled_from(["close", "drop", "raise"]), min_size=3, max_size=5),
+)
+def test_abandoned_generations_free_their_caches(probe: Probe, rows: int, how: list[str]) -> None:
+    """A generator that is closed, dropped or cancelled half-read leaves no more than one read to its end.
+
+    Kills: running generations in a list that only the end of the generator clears, a generator that something
+    else refers to, clean-up that an exception skips.
+    """
+    model = scripted(sequence_len=64, n_head=2, n_kv_head=2, head_dim=32)
+    answer = probe("memory.abandoned", model=model, prompt=20, rows=rows, how=how)
+    for instrument, held in instruments(answer):
+        for ending, got in zip(how, held[2:], strict=True):
+            expect_at_most(
+                got,
+                held[1],
+                f"bytes held after a half-read generation of {rows} rows ended by {ending!r}, by {instrument}: "
+                f"after ones read to their end {held[1]:,}, after the abandoned ones {held[2:]}",
+            )
+
+
+@law(examples=1, seed=seeds)
+def test_passes_leave_nothing_behind(probe: Probe, seed: int) -> None:
+    """Once its answer is dropped, a pass through the model leaves nothing, and after a backward pass no graph.
+
+    A pass over many rows must not leave more than one over a single row did: tables and masks, which may be
+    kept, do not depend on the number of rows. Kills: attention weights or outputs kept in the module, losses
+    added up with their graph, answers remembered by their tokens.
+    """
+    shape = config(n_layer=2, n_head=2, vocab_size=23, sequence_len=16)
+    kinds = ["logits", "loss", "training", "graph", "backward"]
+    answers = probe(
+        "memory.passes",
+        config=shape,
+        weights=draws.weights(shape, seed, probe.dtype),
+        kinds=kinds,
+        small=draws.tokens(shape, seed, 1, 12),
+        large=draws.tokens(shape, seed + 1, 8, 12),
+        times=3,
+    )
+    for kind in kinds:
+        for instrument, held in instruments(answers[kind]):
+            expect_at_most(
+                max(held[2:]),
+                held[1],
+                f'bytes held after passes over 8 rows, their answers dropped (kind of pass: "{kind}"), by '
+                f"{instrument}: {held[2:]}, the most of them; after a pass over 1 row there were {held[1]:,}",
+            )
+
+
+@law(examples=2, seed=seeds, rows=st.sampled_from([4, 8]))
+def test_cached_passes_leave_only_the_cache(probe: Probe, seed: int, rows: int) -> None:
+    """A pass with a cache leaves the cache's keys and values and nothing else.
+
+    Measured against the submission's own cache with the same tokens inserted by hand.
+    Kills: queries, attention weights or hidden states kept in the module, keys and values kept twice.
+    """
+    chunks = [40, 1, 1, 6]
+    shape = config(n_head=2, head_dim=32, vocab_size=23, sequence_len=sum(chunks))
+    answer = probe(
+        "memory.cached_passes",
+        config=shape,
+        weights=draws.weights(shape, seed, probe.dtype),
+        tokens=draws.tokens(shape, seed, rows, sum(chunks)),
+        chunks=chunks,
+    )
+    own = history_of(probe, cache_shape(probe, shape, rows), [("insert", tokens) for tokens in chunks])
+    # A mask for every pair of positions, in float32, and the tables, may well be kept.
+    spare = 4 * sum(chunks) ** 2 + 16 * sum(chunks) * 32 + BOOKKEEPING
+    for (instrument, held), (_, alone) in zip(instruments(answer), instruments(own), strict=True):
+        for number, (got, cache_alone) in enumerate(zip(held, alone[1:], strict=True)):
+            expect_at_most(
+                got,
+                cache_alone + spare,
+                f"bytes held after chunk {number} of {chunks} of {rows} rows, by {instrument}: the cache alone, "
+                f"with the same tokens, holds {cache_alone:,}",
+            )
+
+
+PYTHON_BYTES_A_TOKEN = 1024
+"""A list of ids takes 8 bytes a token and a mask as much; logits as a list of numbers would be 9,000."""
+
+PYTHON_BYTES_A_GENERATION = 1024
+"""Nothing should stay; a prompt of 400 tokens remembered as a tuple would be 3,200."""
+
+
+@law(examples=1, prompt=st.just(400))
+def test_python_objects_stay_few(probe: Probe, prompt: int) -> None:
+    """Python's own objects grow by little for each token decoded, and by nothing for each generation.
+
+    Kills: logits or probabilities kept as lists of numbers, prompts and answers remembered by a cache
+    without end, a history of everything in the engine.
+    """
+    max_tokens, times = 60, 16
+    model = scripted(sequence_len=prompt + max_tokens, n_head=1, n_kv_head=1, head_dim=8)
+    answer = probe("memory.python_bytes", model=model, prompt=prompt, max_tokens=max_tokens, times=times)
+    during, after = answer["during"], answer["after"]
+    expect(len(during) > 20, f"the generation gave {len(during)} tokens where {max_tokens} were asked for")
+    for got in (during[10], during[-1], after[4], after[-1]):
+        expect_number(got, "bytes of Python objects")
+    expect_at_most(
+        (during[-1] - during[10]) / (len(during) - 11),
+        PYTHON_BYTES_A_TOKEN,
+        "bytes that Python's objects grew by for each token decoded, on average",
+    )
+    expect_at_most(
+        (after[-1] - after[4]) / (times - 5),
+        PYTHON_BYTES_A_GENERATION,
+        f"bytes that Python's objects grew by for each generation with a prompt of {prompt} new tokens",
+    )
+
+
+RESIDENT_GROWTH = 32 * MEBIBYTE
+"""What the allocators of C may keep; sixteen caches of 4 MiB left behind would be twice as much."""
+
+
+@law(examples=1, seed=seeds)
+def test_process_does_not_grow(probe: Probe, seed: int) -> None:
+    """Seen from outside, the process does not grow by generating again and again.
+
+    A wide bound, against memory that torch does not own. Kills: copies of caches or logits kept as NumPy
+    arrays or lists of numbers.
+    """
+    prompt, max_tokens, rows, times = 124, 4, 4, 24
+    model = scripted(sequence_len=prompt + max_tokens, n_head=8, n_kv_head=8, head_dim=128)
+    run = {"model": model, "prompt": prompt, "rows": rows, "max_tokens": max_tokens}
+    probe("memory.generations", **run, times=3, seed=seed)
+    before = probe.resident_bytes()
+    probe("memory.generations", **run, times=times, seed=seed + 1)
+    expect_at_most(
+        probe.resident_bytes() - before,
+        RESIDENT_GROWTH,
+        f"bytes that the process grew by in {times} generations with caches of "
+        f"{cache_shape(probe, model, rows).slot_bytes * (prompt + max_tokens):,} bytes each",
+    )
+
+
+def scripted(*, sequence_len: int, n_head: int, n_kv_head: int, head_dim: int) -> dict[str, int]:
+    """Return the configuration of a scripted model of one layer."""
+    return config(
+        n_head=n_head,
+        n_kv_head=n_kv_head,
+        head_dim=head_dim,
+        vocab_size=VOCABULARY,
+        sequence_len=sequence_len,
+    )
+
+
+def cache_shape(probe: Probe, model: dict[str, int], rows: int, seq_len: int | None = None) -> Shape:
+    """Return the shape of a cache of `rows` for a model, of the whole context unless told otherwise."""
+    return Shape(
+        seq_len=model["sequence_len"] if seq_len is None else seq_len,
+        batch_size=rows,
+        num_heads=model["n_kv_head"],
+        head_dim=model["n_embd"] // model["n_head"],
+        num_layers=model["n_layer"],
+        dtype=probe.dtype,
+    )
+
+
+def sampling_bytes(rows: int, model: dict[str, int]) -> int:
+    """Return what one step of sampling may hold: a few numbers for each id of the vocabulary, and the ids."""
+    return rows * (8 * 4 * model["vocab_size"] + 2 * 8 * model["sequence_len"]) + BOOKKEEPING
+
+
+def history_of(probe: Probe, shape: Shape, steps: Sequence[Step]) -> dict[str, Any]:
+    """Return the bytes that a cache holds, new and after each step."""
+    answer: dict[str, Any] = probe(
+        "memory.cache_history", shape=shape.plain(), steps=[list(step) for step in steps]
+    )
+    return answer
+
+
+def check_history(answer: dict[str, Any], shape: Shape, steps: Sequence[Step]) -> None:
+    """Require every count of a history to obey the bound; name the first step after which it does not."""
+    step = growth_step(answer)
+    for instrument, held in instruments(answer):
+        expect(len(held) == 1 + len(steps), f"got {len(held)} counts by {instrument}, want {1 + len(steps)}")
+        for number, (got, tokens) in enumerate(zip(held, [0, *tokens_held(steps)], strict=True)):
+            allowed = shape.allowed(tokens, step)
+            if got <= allowed:
+                continue
+            done = [f"{do} {count}" if count else do for do, count in steps[:number]]
+            broken(
+                f"a cache with seq_len={shape.seq_len} holds {tokens} tokens and {got:,} bytes, which is "
+                f"{got / shape.slot_bytes:.0f} slots of {shape.slot_bytes} bytes ({instrument}); allowed is twice "
+                f"{shape.slots(tokens, step)} slots: {allowed:,} bytes. The bound broke first after step {number}"
+                + (f": {', '.join(done[-6:])}" if done else ", when the cache was made")
+            )
+
+
+def growth_step(answer: dict[str, Any]) -> int:
+    """Return the growth step of an answer: from 1 to 1024."""
+    step = answer["growth_step"]
+    expect(type(step) is int and 1 <= step <= 1024, f"the growth step is {step!r}")
+    return int(step)
+
+
+def instruments(answer: dict[str, Any]) -> Iterator[tuple[str, list[int]]]:
+    """Yield the counts of each instrument that there is, with its name: on a GPU both must hold."""
+    for name, label in (("ledger", "the ledger of tensors"), ("allocator", "the GPU's allocator")):
+        held = answer[name]
+        if held is not None:
+            for count in held:
+                expect_number(count, f"bytes held, by {label}")
+            yield label, held

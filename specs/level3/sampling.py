@@ -1,0 +1,338 @@
+"""Sampling: one token for each row of logits, by temperature and top-k.
+
+No model and no engine: the judge makes the logits. Laws about chance use bounds that a correct program
+breaks with a probability below 1e-9 (`specs.chance`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from specs.chance import expect_distribution, expect_independent
+from specs.compare import broken, expect, expect_equal, quoted
+from specs.law import law
+from specs.oracles import sampling
+from specs.probe import Probe
+from specs.strategies import seeds
+
+CRITERION = "sampling"
+
+DRAWS = 40_000
+"""Enough to tell a temperature that is off by 10 % from the right one, and few enough to be drawn at once."""
+
+temperatures = st.sampled_from([0.25, 0.7, 1.0, 1.5, 3.0])
+widths = st.sampled_from([2, 3, 8, 50, 257])
+rows = st.sampled_from([1, 2, 3, 8])
+
+
+@law(
+    examples=25,
+    cases=[
+        {"width": 8, "height": 1, "top_k": None, "seed": 0},
+        {"width": 8, "height": 4, "top_k": 3, "seed": 1},
+        {"width": 3, "height": 2, "top_k": 3, "seed": 2},
+    ],
+    width=widths,
+    height=rows,
+    top_k=st.sampled_from([None, 1, 2, 3, 50, 1000]),
+    seed=seeds,
+)
+def test_temperature_zero_takes_the_largest_logit(
+    probe: Probe, width: int, height: int, top_k: int | None, seed: int
+) -> None:
+    """At temperature 0 each row gets its largest logit, for every top-k and seed, as ids of shape (rows, 1).
+
+    Kills: temperature 0 falling into sampling, a division by zero, only the first row decided, ids of
+    another shape or of a type that is no index.
+    """
+    logits = spaced(seed, height, width)
+    (got,) = probe("sampling.draw", logits=logits, seed=seed, temperature=0.0, top_k=top_k)
+    expect(got.shape == (height, 1), f"the ids have shape {got.shape}, want (rows, 1) = {(height, 1)}")
+    expect(got.dtype.kind in "iu", f"the ids have dtype {got.dtype}, want integers")
+    expect_equal(
+        ids_of(got, height), logits.argmax(axis=1), f"the ids at temperature 0 with top_k={top_k}"
+    )
+
+
+@law(examples=20, width=widths, height=rows, temperature=temperatures, seed=seeds)
+def test_top_k_of_one_takes_the_largest_logit(
+    probe: Probe, width: int, height: int, temperature: float, seed: int
+) -> None:
+    """With top_k=1 each row gets its largest logit, at every temperature.
+
+    Kills: top-k left out, k + 1 candidates, the k smallest, a filter made of the first row only.
+    """
+    logits = spaced(seed, height, width, gap=0.1)
+    (got,) = probe("sampling.draw", logits=logits, seed=seed, temperature=temperature, top_k=1)
+    expect_equal(
+        ids_of(got, height), logits.argmax(axis=1), f"the ids with top_k=1 at temperature {temperature}"
+    )
+
+
+@law(
+    examples=12,
+    cases=[
+        {"width": 8, "top_k": 8, "temperature": 1.0, "seed": 0},
+        {"width": 8, "top_k": 9, "temperature": 1.0, "seed": 1},
+        {"width": 8, "top_k": 7, "temperature": 1.0, "seed": 2},
+        {"width": 2, "top_k": None, "temperature": 2.0, "seed": 3},
+    ],
+    width=st.sampled_from([2, 3, 8, 16]),
+    top_k=st.sampled_from([None, 1, 2, 3, 5, 15, 16, 17, 100]),
+    temperature=temperatures,
+    seed=seeds,
+)
+def test_top_k_leaves_exactly_the_k_largest(
+    probe: Probe, width: int, top_k: int | None, temperature: float, seed: int
+) -> None:
+    """With top_k=k the k tokens with the largest logits are drawn, each of them and no other.
+
+    Without k, and with a k of the vocabulary's size or more, every token is drawn. Kills: k off by one, the filter as a mask of the wrong side, a k beyond the vocabulary that raises,
+    the last or the largest token never drawn.
+    """
+    # Spread over one unit of logits / T: the least likely of 16 tokens has a chance above 0.03.
+    logits = spaced(seed, 1, width, gap=temperature / width)[0]
+    (got,) = probe(
+        "sampling.draw_repeated", logits=logits, rows=1500, seed=seed, temperature=temperature, top_k=top_k
+    )
+    wanted = np.sort(np.argsort(-logits)[: width if top_k is None else top_k])
+    expect_equal(
+        sorted(set(ids_of(got, 1500))),
+        wanted,
+        f"the different ids in 1,500 draws from {width} logits with top_k={top_k}",
+        f"From the largest logit to the smallest the ids are {np.argsort(-logits).tolist()}.",
+    )
+
+
+CASES: list[tuple[float, int | None]] = [(1.0, None), (0.6, None), (2.0, None), (1.0, 3), (0.5, 5), (1.7, 4)]
+
+
+@law(seed=seeds, examples=1)
+def test_draws_follow_the_distribution(probe: Probe, seed: int) -> None:
+    """Tokens are drawn from softmax(logits / temperature) over the k largest logits.
+
+    Kills: temperature ignored, squared, multiplied instead of divided, or applied twice; probabilities
+    left as they were before the top-k cut; the largest always taken; uniform draws over the k.
+    """
+    logits = np.array([0.3, -1.1, 2.0, 0.9, -0.4, 1.4, -2.2], dtype=np.float32)
+    logits = np.random.default_rng(seed).permutation(logits)
+    for temperature, top_k in CASES:
+        (got,) = probe(
+            "sampling.draw_repeated",
+            logits=logits,
+            rows=DRAWS,
+            seed=seed,
+            temperature=temperature,
+            top_k=top_k,
+        )
+        expect_distribution(
+            ids_of(got, DRAWS),
+            sampling.probabilities(logits.tolist(), temperature, top_k),
+            f"{DRAWS:,} draws from {logits.tolist()} at temperature {temperature} with top_k={top_k}",
+        )
+
+
+@law(seed=seeds, examples=1)
+def test_a_constant_added_to_the_logits_changes_nothing(probe: Probe, seed: int) -> None:
+    """Adding the same number to all logits leaves the distribution as it is, however large the number.
+
+    Kills: exp without subtracting the largest logit, logits taken for probabilities, weights that
+    depend on the sign of a logit.
+    """
+    logits = np.array([0.5, -1.0, 1.25, 0.0], dtype=np.float32)
+    for constant in (-10_000.0, -3.0, 500.0, 10_000.0):
+        # Exact: these sums are multiples of 1/4 below 2^24.
+        (got,) = probe(
+            "sampling.draw_repeated", logits=logits + np.float32(constant), rows=4000, seed=seed, top_k=3
+        )
+        expect_distribution(
+            ids_of(got, 4000),
+            sampling.probabilities(logits.tolist(), 1.0, 3),
+            f"4,000 draws from {logits.tolist()} + {constant:,} with top_k=3",
+        )
+
+
+@law(seed=seeds, examples=1)
+def test_draws_are_independent(probe: Probe, seed: int) -> None:
+    """Equal rows are drawn independently of each other, and so are draws that follow one another.
+
+    Kills: one draw broadcast to all rows or to pairs of rows, one random number shared by the rows, a
+    generator seeded again for each call.
+    """
+    logits = np.array([0.4, 0.0, -0.4, 0.2, -0.7], dtype=np.float32)
+    height = 6000
+    first, second = (
+        ids_of(ids, height)
+        for ids in probe("sampling.draw_repeated", logits=logits, rows=height, seed=seed, calls=2)
+    )
+    half = height // 2
+    pairs = {
+        "neighbouring rows": (first[0::2], first[1::2]),
+        "rows half a batch apart": (first[:half], first[half:]),
+        "a row and the same row of the next draw": (first, second),
+    }
+    expect_independent(pairs, sampling.probabilities(logits.tolist(), 1.0))
+
+
+@law(
+    examples=20,
+    height=st.integers(2, 8),
+    width=st.sampled_from([8, 20]),
+    temperature=temperatures,
+    top_k=st.sampled_from([None, 2, 4, 100]),
+    seed=seeds,
+)
+def test_each_row_has_its_own_logits(
+    probe: Probe, height: int, width: int, temperature: float, top_k: int | None, seed: int
+) -> None:
+    """Each row is drawn from its own logits: a token that is nearly certain in a row comes out in that row.
+
+    Kills: the logits, the candidates or the threshold of one row used for all, candidate numbers
+    returned instead of ids, rows in another order.
+    """
+    random = np.random.default_rng(seed)
+    logits = spaced(seed, height, width, gap=0.5)
+    certain = random.integers(0, width, height)
+    logits[np.arange(height), certain] += 60 * temperature + width
+    (got,) = probe("sampling.draw", logits=logits, seed=seed, temperature=temperature, top_k=top_k)
+    expect_equal(
+        ids_of(got, height), certain, f"the ids of rows in which one token each is certain, top_k={top_k}"
+    )
+
+
+@law(
+    examples=10,
+    temperature=temperatures,
+    top_k=st.sampled_from([None, 12, 1000]),
+    seed=seeds,
+    step=st.integers(1, 1000),
+)
+def test_the_seed_decides(
+    probe: Probe, temperature: float, top_k: int | None, seed: int, step: int
+) -> None:
+    """The same state of the generator gives the same ids; another seed, or the next draw, gives others.
+
+    Kills: a generator that is ignored, a generator seeded again inside, another source of chance.
+    """
+    # 12 ids at least, all equally likely, 40 rows: two draws agree with a chance of 12^-40.
+    logits = np.zeros((40, 12), dtype=np.float32)
+    draws = [
+        [ids_of(ids, 40) for ids in probe("sampling.draw", logits=logits, seed=s, temperature=temperature, top_k=top_k, calls=2)]
+        for s in (seed, seed, seed + step)
+    ]
+    expect_equal(draws[1], draws[0], f"two draws of 40 rows with seed {seed}, made a second time")
+    expect(draws[2][0] != draws[0][0], f"seeds {seed} and {seed + step} gave the same 40 ids: {quoted(draws[0][0])}")
+    expect(draws[0][1] != draws[0][0], f"two draws in a row gave the same 40 ids: {quoted(draws[0][0])}")
+
+
+@law(
+    examples=15,
+    width=st.sampled_from([3, 8, 50]),
+    temperature=st.sampled_from([0.0, 0.25, 1.0, 3.0]),
+    top_k=st.sampled_from([None, 1, 2, 7, 100]),
+    seed=seeds,
+)
+def test_minus_infinity_is_never_drawn(
+    probe: Probe, width: int, temperature: float, top_k: int | None, seed: int
+) -> None:
+    """A token whose logit is minus infinity is never drawn, not even when top-k has room for it.
+
+    Kills: NaN from minus infinity, candidates filled up with excluded tokens.
+    """
+    random = np.random.default_rng(seed)
+    logits = spaced(seed, 200, width, gap=0.1)
+    excluded = random.random((200, width)) < 0.6
+    excluded[np.arange(200), random.integers(0, width, 200)] = False
+    logits[excluded] = -np.inf
+    (got,) = probe("sampling.draw", logits=logits, seed=seed, temperature=temperature, top_k=top_k)
+    drawn = np.array(ids_of(got, 200))
+    for row in np.flatnonzero(~((drawn >= 0) & (drawn < width)) | excluded[np.arange(200), drawn % width]):
+        broken(
+            f"row {row} got id {drawn[row]} at temperature {temperature} with top_k={top_k}; "
+            f"only {np.flatnonzero(~excluded[row]).tolist()} are above minus infinity"
+        )
+
+
+@law(
+    examples=15,
+    scale=st.sampled_from([1e3, 1e4, 1e5, 1e6]),
+    temperature=st.sampled_from([1e-3, 0.1, 1.0, 5.0]),
+    top_k=st.sampled_from([None, 1, 2, 5, 100]),
+    seed=seeds,
+)
+def test_huge_logits_and_small_temperatures_are_survived(
+    probe: Probe, scale: float, temperature: float, top_k: int | None, seed: int
+) -> None:
+    """Where the largest logit leads by hundreds of temperatures it is drawn, however large the numbers are.
+
+    Kills: exp that overflows, infinity minus infinity, probabilities that no longer sum to one.
+    """
+    logits = spaced(seed, 6, 5) * np.float32(scale)
+    (got,) = probe("sampling.draw", logits=logits, seed=seed, temperature=temperature, top_k=top_k)
+    expect_equal(
+        ids_of(got, 6),
+        logits.argmax(axis=1),
+        f"the ids of logits up to {scale:,.0f} at temperature {temperature} with top_k={top_k}",
+    )
+
+
+@law(seed=seeds, examples=1)
+def test_a_tie_at_the_kth_place_admits_no_more_than_k(probe: Probe, seed: int) -> None:
+    """When several logits tie for the last of the k places, still only k tokens take part in a draw.
+
+    Which of the tied ones take part is free, and may differ from draw to draw: what is checked is how
+    often the tokens above the tie come. Kills: a cut by threshold, which lets all tied tokens in.
+    """
+    order = np.random.default_rng(seed).permutation(6)
+    for above, tied, top_k in ((1, 5, 2), (2, 4, 3), (1, 3, 2), (2, 3, 4)):
+        values = np.array([1.0] * above + [0.0] * tied + [-1.0] * (6 - above - tied), dtype=np.float32)
+        logits = np.zeros(6, dtype=np.float32)
+        logits[order] = values
+        (got,) = probe("sampling.draw_repeated", logits=logits, rows=4000, seed=seed, top_k=top_k)
+        hits = sum(i in set(order[:above].tolist()) for i in ids_of(got, 4000))
+        weight = above * float(np.e)
+        share = weight / (weight + top_k - above)
+        if 8 * sampling.chance(hits, 4000, share) < sampling.ALPHA:
+            broken(
+                f"with top_k={top_k} on {logits.tolist()}, the {above} largest came {hits:,} times in 4,000; "
+                f"among {top_k} candidates they come about {share * 4000:,.0f} times"
+            )
+
+
+@law(
+    examples=8,
+    temperature=st.sampled_from([0.0, 0.5, 1.0, 2.0]),
+    top_k=st.sampled_from([None, 1, 3, 100]),
+    seed=seeds,
+)
+def test_a_draw_leaves_no_traces(
+    probe: Probe, temperature: float, top_k: int | None, seed: int
+) -> None:
+    """A draw changes the state of the generator it is given, and nothing else.
+
+    Kills: logits scaled or masked in place, chance taken from a generator that everybody shares, the
+    global generator seeded.
+    """
+    changed = probe(
+        "sampling.traces", logits=spaced(seed, 3, 9), seed=seed, temperature=temperature, top_k=top_k
+    )
+    for what, is_changed in changed.items():
+        expect(not is_changed, f"a draw at temperature {temperature} with top_k={top_k} changed {what}")
+
+
+def spaced(seed: int, height: int, width: int, gap: float = 1.0) -> NDArray[np.float32]:
+    """Return rows of logits `gap` apart, each row in an order of its own."""
+    ladder = (np.arange(width) - width // 2) * gap
+    random = np.random.default_rng([seed, 5])
+    return np.array([random.permutation(ladder) for _ in range(height)], dtype=np.float32)
+
+
+def ids_of(answer: Any, height: int) -> list[int]:
+    """Return the ids that a draw of `height` rows answered; an answer of another form breaks the law."""
+    if not isinstance(answer, np.ndarray) or answer.dtype.kind not in "iu" or answer.size != height:
+        broken(f"a draw from {height} rows: got {quoted(answer)}, want {height} integer ids")
+    return [int(i) for i in answer.reshape(-1)]

@@ -1,0 +1,1 @@
+"""Slow, obvious, independent answers in NumPy float64 or plain Python."""

@@ -1,0 +1,268 @@
+"""Experiments on the submission's `Engine` and `GPT.generate`."""
+
+from __future__ import annotations
+
+import itertools
+import operator
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from specs.oracles.byte_tokenizer import ByteTokenizer
+from specs.probes import scripted
+from specs.probes.building import build_model
+from specs.probes.loading import imported
+from specs.probes.registry import probe
+from specs.probes.scripted import ScriptedConfig, ScriptedModel
+from specs.probes.traces import random_states
+from specs.probes.values import tensor, values
+
+Stream = dict[str, list[list[Any]]]
+
+
+@probe
+def stream(
+    prompt: list[int],
+    script: dict[str, Any],
+    options: dict[str, Any],
+    sequence_len: int = 64,
+    padding: int = 0,
+    times: int = 1,
+) -> list[dict[str, Any]]:
+    """Return what `generate` yields, `times` times on one engine, and how often it ran the model.
+
+    `script` is what `scripted_model` takes; `options` are the arguments of `generate`.
+    """
+    model = scripted_model(script, len(prompt), sequence_len, padding)
+    engine = new_engine(model)
+    answers: list[dict[str, Any]] = []
+    for _ in range(times):
+        before = model.calls
+        answer = columns(engine.generate(list(prompt), **options), sequence_len + 50)
+        answers.append({**answer, "calls": model.calls - before})
+    return answers
+
+
+@probe
+def batch(
+    prompt: list[int],
+    script: dict[str, Any],
+    options: dict[str, Any],
+    sequence_len: int = 64,
+    padding: int = 0,
+) -> dict[str, Any]:
+    """Return what `generate_batch` returns."""
+    model = scripted_model(script, len(prompt), sequence_len, padding)
+    sequences, masks = new_engine(model).generate_batch(list(prompt), **options)
+    return {"tokens": plain(sequences), "masks": plain(masks)}
+
+
+@probe
+def forms(prompt: list[int], script: dict[str, Any], options: dict[str, Any]) -> dict[str, list[str]]:
+    """Return the types of columns and tokens, and the values of masks, that `generate` yields."""
+    model = scripted_model(script, len(prompt), 64, 0)
+    containers, tokens, masks, lengths = set(), set(), set(), set()
+    for column, mask in itertools.islice(new_engine(model).generate(list(prompt), **options), 100):
+        containers |= {type(column).__name__, type(mask).__name__}
+        tokens |= {type(token).__name__ for token in column}
+        masks |= {repr(entry) for entry in mask}
+        lengths |= {str(len(column)), str(len(mask))}
+    return {
+        "a column": sorted(containers),
+        "a token": sorted(tokens),
+        "a mask's entry": sorted(masks),
+        "the length of a column": sorted(lengths),
+    }
+
+
+@probe
+def interleaved(
+    prompts: list[list[int]], script: dict[str, Any], options: list[dict[str, Any]], schedule: list[int]
+) -> dict[str, list[Stream]]:
+    """Return what two generators of one engine yield when they take turns, and each alone on a new engine.
+
+    `schedule` says whose turn it is, 0 or 1; then both run to their end.
+    """
+    engine = new_engine(scripted_model(script, 0, 64, 0))
+    running = [engine.generate(list(prompts[i]), **options[i]) for i in range(2)]
+    together: list[Stream] = [{"tokens": [], "masks": []} for _ in range(2)]
+    for turn in schedule:
+        append(together[turn], itertools.islice(running[turn], 1))
+    for i in range(2):
+        append(together[i], itertools.islice(running[i], 100))
+    alone = []
+    for i in range(2):
+        fresh = new_engine(scripted_model(script, 0, 64, 0))
+        alone.append(columns(fresh.generate(list(prompts[i]), **options[i]), 100))
+    return {"together": together, "alone": alone}
+
+
+@probe
+def abandoned(
+    prompt: list[int], script: dict[str, Any], options: dict[str, Any], after: int
+) -> dict[str, Stream]:
+    """Return what an engine yields after another generator was dropped `after` columns on, and a new engine."""
+    engine = new_engine(scripted_model(script, len(prompt), 64, 0))
+    left = engine.generate([*prompt, *prompt], **options)
+    for _ in itertools.islice(left, after):
+        pass
+    left.close()
+    second = columns(engine.generate(list(prompt), **options), 100)
+    fresh = new_engine(scripted_model(script, len(prompt), 64, 0))
+    return {"after": second, "fresh": columns(fresh.generate(list(prompt), **options), 100)}
+
+
+@probe
+def traces(prompt: list[int], script: dict[str, Any], options: dict[str, Any]) -> dict[str, bool]:
+    """Return what generating changed besides yielding tokens, from `generate` and from `generate_batch`."""
+    model = scripted_model(script, len(prompt), 64, 0)
+    engine = new_engine(model)
+    parameters = {name: held.clone() for name, held in model.state_dict().items()}
+    given, states, enabled = list(prompt), random_states(), torch.is_grad_enabled()
+    for _ in engine.generate(given, **options):
+        pass
+    sequences, _ = engine.generate_batch(given, **options)
+    for sequence in sequences:
+        sequence.append(0)
+    return {
+        "the prompt it was given": given != prompt,
+        "a random generator that is not its own": random_states() != states,
+        "the model's parameters": any(
+            not torch.equal(held, parameters[name]) for name, held in model.state_dict().items()
+        ),
+        "evaluation mode to training mode": model.training,
+        "whether gradients are enabled": torch.is_grad_enabled() != enabled,
+        "the autograd graph, by running the model with gradients enabled": model.gradients,
+    }
+
+
+@probe
+def greedy(
+    config: dict[str, int], weights: dict[str, Any], prompt: list[int], length: int, num_samples: int
+) -> dict[str, Any]:
+    """Return greedy texts of a real model, from the engine and from `GPT.generate`, and logits along them.
+
+    The logits after each token of the engine's first row come from one forward pass, and from passes
+    through the submission's own cache, token by token; None where those raise.
+    """
+    model = build_model(config, weights, table="oracle", dtype="float32")
+    options = {"num_samples": num_samples, "max_tokens": length, "temperature": 0.0}
+    rows = columns(new_engine(model).generate(list(prompt), **options), length + 50)["tokens"]
+    slow = [int(token) for token in itertools.islice(model.generate(list(prompt), length, temperature=0.0), length + 50)]
+    fast = [column[0] for column in rows]
+    return {
+        "engine": rows,
+        "generate": slow,
+        "engine_logits": _logits_along(model, prompt, fast),
+        "engine_logits_cached": _logits_along_cached(model, config, prompt, fast),
+        "generate_logits": _logits_along(model, prompt, slow),
+    }
+
+
+def _logits_along(model: Any, prompt: list[int], tokens: list[int]) -> NDArray[Any]:
+    with torch.no_grad():
+        answer = model(tensor(np.array([[*prompt, *tokens]])))
+    return values(answer, "the result of forward")[0, len(prompt) - 1 : -1]
+
+
+def _logits_along_cached(
+    model: Any, config: dict[str, int], prompt: list[int], tokens: list[int]
+) -> NDArray[Any] | None:
+    try:
+        cache = imported("nanochat.engine").KVCache(
+            batch_size=1,
+            num_heads=config["n_kv_head"],
+            seq_len=len(prompt) + len(tokens),
+            head_dim=config["n_embd"] // config["n_head"],
+            num_layers=config["n_layer"],
+        )
+        pieces = []
+        with torch.no_grad():
+            for piece in [prompt, *([token] for token in tokens[:-1])]:
+                answer = model(tensor(np.array([piece])), kv_cache=cache)
+                pieces.append(values(answer, "the result of forward")[0, -1])
+        return np.stack(pieces)
+    except Exception:  # noqa: BLE001  # a broken cache is another criterion's business
+        return None
+
+
+@probe
+def slow(
+    config: dict[str, int],
+    weights: dict[str, Any],
+    prompt: list[int],
+    max_tokens: int,
+    options: list[dict[str, Any]],
+) -> dict[str, Any]:
+    """Return the tokens that `GPT.generate` yields with each of `options`, and the logits after the prompt."""
+    model = build_model(config, weights, table="oracle", dtype="float32")
+    given, states = list(prompt), random_states()
+    texts = [
+        [int(t) for t in itertools.islice(model.generate(given, max_tokens, **each), max_tokens + 50)]
+        for each in options
+    ]
+    unchanged = given == prompt and random_states() == states
+    with torch.no_grad():
+        answer = model(tensor(np.array([prompt])))
+    return {
+        "tokens": texts,
+        "logits": values(answer, "the result of forward")[0, -1],
+        "nothing_else_changed": unchanged,
+    }
+
+
+def scripted_model(script: dict[str, Any], prompt: int, sequence_len: int, padding: int) -> ScriptedModel:
+    """Return a model that follows `script`, with `padding` rows of vocabulary that the tokenizer has not.
+
+    `script` is {"paths": [(tokens, says), ...]}, {"choices": number, "ids": number} or {"logits": array}:
+    the scripts `following`, `hashing` and `constant` of `specs.probes.scripted`. `prompt` is the prompt's
+    length. The model has fewer key/value heads than query heads, as an engine must expect.
+    """
+    config = ScriptedConfig(
+        sequence_len=sequence_len,
+        vocab_size=ByteTokenizer().get_vocab_size() + padding,
+        n_head=4,
+        n_kv_head=2,
+        n_embd=32,
+    )
+    if "paths" in script:
+        said = scripted.following(config.vocab_size, prompt, script["paths"])
+    elif "choices" in script:
+        said = scripted.hashing(config.vocab_size, script["choices"], script["ids"])
+    else:
+        said = scripted.constant(script["logits"])
+    return ScriptedModel(config, said)
+
+
+def new_engine(model: Any) -> Any:
+    """Return the submission's engine on `model`, with the stand-in tokenizer."""
+    return imported("nanochat.engine").Engine(model, ByteTokenizer())
+
+
+def columns(generator: Iterable[Any], most: int) -> Stream:
+    """Return the first `most` columns and masks of a generator, as plain values."""
+    found: Stream = {"tokens": [], "masks": []}
+    append(found, itertools.islice(generator, most))
+    return found
+
+
+def append(found: Stream, pairs: Iterable[Sequence[Any]]) -> None:
+    """Append the (token column, masks) of `pairs` to `found`, as plain values."""
+    for tokens, masks in pairs:
+        found["tokens"].append(plain(tokens))
+        found["masks"].append(plain(masks))
+
+
+def plain(value: Any) -> Any:
+    """Return lists of whatever can serve as an integer as lists of int; the type's name for anything else."""
+    if isinstance(value, list | tuple):
+        return [plain(entry) for entry in value]
+    if isinstance(value, torch.Tensor):
+        return plain(value.tolist())
+    try:
+        return operator.index(value)
+    except TypeError:
+        return f"a {type(value).__name__}"

@@ -1,0 +1,229 @@
+"""Experiments on the submission's GPT without a cache."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from specs.probes.building import build_model, empty_model, oracle_tables
+from specs.probes.loading import imported
+from specs.probes.registry import probe
+from specs.probes.setting import torch_device, torch_dtype
+from specs.probes.values import dtype_name, tensor, values
+
+Arrays = dict[str, Any]
+
+
+@probe
+def logits(
+    config: dict[str, int],
+    weights: Arrays,
+    batches: list[NDArray[np.int64]],
+    table: str = "oracle",
+    dtype: str | None = None,
+) -> list[NDArray[Any]]:
+    """Return the logits of each batch of tokens, one forward pass after another on one model."""
+    model = build_model(config, weights, table=table, dtype=dtype)
+    with torch.no_grad():
+        return [values(model(tensor(batch)), "the result of forward") for batch in batches]
+
+
+@probe
+def logits_of_weights(
+    config: dict[str, int], variants: list[Arrays], tokens: NDArray[np.int64]
+) -> list[NDArray[Any]]:
+    """Return the logits of `tokens` under each of several sets of weights, right rotary tables."""
+    answers = []
+    for weights in variants:
+        model = build_model(config, weights, table="oracle")
+        with torch.no_grad():
+            answers.append(values(model(tensor(tokens)), "the result of forward"))
+    return answers
+
+
+@probe
+def logits_form(
+    config: dict[str, int], weights: Arrays, tokens: NDArray[np.int64], index_dtype: str, dtype: str
+) -> dict[str, Any]:
+    """Return dtype and values of the logits for indices of an integer dtype and a model of a float dtype."""
+    model = build_model(config, weights, table="oracle", dtype=dtype)
+    indices = tensor(tokens, getattr(torch, index_dtype))
+    before = indices.clone()
+    with torch.no_grad():
+        answer = model(indices)
+    return {
+        "logits": values(answer, "the result of forward"),
+        "dtype": dtype_name(answer),
+        "indices_unchanged": bool(torch.equal(indices, before)),
+    }
+
+
+@probe
+def loss(
+    config: dict[str, int],
+    weights: Arrays,
+    tokens: NDArray[np.int64],
+    targets: list[NDArray[np.int64]],
+    reduction: str | None = None,
+) -> list[NDArray[Any]]:
+    """Return the loss for each of several sets of targets."""
+    model = build_model(config, weights, table="oracle")
+    options = {} if reduction is None else {"loss_reduction": reduction}
+    with torch.no_grad():
+        return [values(model(tensor(tokens), tensor(t), **options), "the loss") for t in targets]
+
+
+@probe
+def gradients(
+    config: dict[str, int], weights: Arrays, tokens: NDArray[np.int64], targets: NDArray[np.int64]
+) -> dict[str, Any]:
+    """Return the gradient of the mean loss by every parameter, in float32; None where there is none."""
+    model = build_model(config, weights, table="oracle", dtype="float32")
+    model.train()
+    model(tensor(tokens), tensor(targets)).backward()
+    return {
+        name: None if parameter.grad is None else values(parameter.grad, f"the gradient of {name}")
+        for name, parameter in model.named_parameters()
+    }
+
+
+@probe
+def attention(
+    config: dict[str, int], weights: Arrays, x: NDArray[np.float32], starts: list[int], table: str = "oracle"
+) -> list[NDArray[Any]]:
+    """Return the first layer's attention output of `x` (batch, position, channel) from each start position.
+
+    Position p of `x` gets the rotary angles of position start + p.
+    """
+    model = build_model(config, weights, table=table, dtype="float32")
+    length = x.shape[1]
+    if table == "oracle":
+        head_dim = config["n_embd"] // config["n_head"]
+        cos, sin = oracle_tables(max(starts) + length, head_dim, torch.float32)
+    else:
+        cos, sin = model.cos, model.sin
+    answers = []
+    for start in starts:
+        cos_sin = (cos[:, start : start + length], sin[:, start : start + length])
+        with torch.no_grad():
+            answer = model.transformer.h[0].attn(tensor(x, torch.float32), cos_sin, None)
+        answers.append(values(answer, "the output of attention"))
+    return answers
+
+
+@probe
+def attention_at(
+    config: dict[str, int], weights: Arrays, x: NDArray[np.float32], positions: list[list[int]]
+) -> list[NDArray[Any]]:
+    """Return the first layer's attention output of `x` with each list of positions, right rotary tables."""
+    model = build_model(config, weights, table="oracle", dtype="float32")
+    head_dim = config["n_embd"] // config["n_head"]
+    cos, sin = oracle_tables(max(max(p) for p in positions) + 1, head_dim, torch.float32)
+    answers = []
+    for chosen in positions:
+        with torch.no_grad():
+            answer = model.transformer.h[0].attn(
+                tensor(x, torch.float32), (cos[:, chosen], sin[:, chosen]), None
+            )
+        answers.append(values(answer, "the output of attention"))
+    return answers
+
+
+@probe
+def refuses(config: dict[str, int]) -> str:
+    """Build a configuration that the contract forbids; return "accepted" if nothing was raised."""
+    gpt = imported("nanochat.gpt")
+    gpt.GPT(gpt.GPTConfig(**config))
+    return "accepted"
+
+
+@probe
+def forward_beyond(
+    config: dict[str, int], weights: Arrays, tokens: NDArray[np.int64], chunks: list[int]
+) -> NDArray[Any]:
+    """Return the logits of more tokens than the context holds, fed to a cache in `chunks` if there are any."""
+    model = build_model(config, weights, table="own", dtype="float32")
+    with torch.no_grad():
+        if not chunks:
+            return values(model(tensor(tokens)), "the result of forward")
+        cache = imported("nanochat.engine").KVCache(
+            batch_size=tokens.shape[0],
+            num_heads=config["n_kv_head"],
+            seq_len=config["sequence_len"],
+            head_dim=config["n_embd"] // config["n_head"],
+            num_layers=config["n_layer"],
+        )
+        pieces, start = [], 0
+        for size in chunks:
+            piece = model(tensor(tokens[:, start : start + size]), kv_cache=cache)
+            pieces.append(values(piece, "the result of forward"))
+            start += size
+        return np.concatenate(pieces, axis=1)
+
+
+@probe
+def shapes(config: dict[str, int]) -> dict[str, list[int]]:
+    """Return the shape of every parameter by its name."""
+    return {name: list(parameter.shape) for name, parameter in empty_model(config).named_parameters()}
+
+
+@probe
+def fresh(config: dict[str, int], how: str, tokens: NDArray[np.int64]) -> dict[str, Any]:
+    """Return parameters, tables and logits of a freshly initialised model.
+
+    `how` is "plain", or "meta" for a model built on the meta device, given memory full of NaN, and then
+    initialised, which is how large models are built.
+    """
+    gpt = imported("nanochat.gpt")
+    if how == "meta":
+        with torch.device("meta"):
+            model = gpt.GPT(gpt.GPTConfig(**config))
+        model.to_empty(device=torch_device())
+        with torch.no_grad():
+            for held in [*model.parameters(), *model.buffers()]:
+                if held.is_floating_point():
+                    held.fill_(float("nan"))
+        model.init_weights()
+    else:
+        model = empty_model(config).to(torch_device())
+    with torch.no_grad():
+        answer = model(tensor(tokens))
+    return {
+        "parameters": {name: values(parameter, name) for name, parameter in model.named_parameters()},
+        "logits": values(answer, "the result of forward"),
+        "device": str(model.get_device().type),
+    }
+
+
+@probe
+def side_effects(config: dict[str, int], weights: Arrays, tokens: NDArray[np.int64]) -> dict[str, Any]:
+    """Return what two forward passes changed besides giving logits."""
+    model = build_model(config, weights, table="oracle")
+    before = {name: tensor_.clone() for name, tensor_ in model.state_dict().items()}
+    state = torch.get_rng_state()
+    with torch.no_grad():
+        first = values(model(tensor(tokens)), "the result of forward")
+        second = values(model(tensor(tokens)), "the result of forward")
+    after = model.state_dict()
+    return {
+        "first": first,
+        "second": second,
+        "changed": sorted(name for name, held in before.items() if not torch.equal(held, after[name])),
+        "random_state_kept": bool(torch.equal(state, torch.get_rng_state())),
+        "training": bool(model.training),
+    }
+
+
+@probe
+def flops(config: dict[str, int]) -> dict[str, Any]:
+    """Return what `estimate_flops` says."""
+    return {"flops": float(empty_model(config).estimate_flops())}
+
+
+@probe
+def setting_dtype() -> str:
+    """Return the dtype that models are built with."""
+    return str(torch_dtype()).removeprefix("torch.")

@@ -1,0 +1,60 @@
+"""Experiments on the submission's rotary embeddings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from specs.probes.building import empty_model
+from specs.probes.loading import imported
+from specs.probes.registry import probe
+from specs.probes.setting import torch_device
+from specs.probes.values import dtype_name, tensor, values
+
+
+@probe
+def table(config: dict[str, int], how: str = "plain") -> dict[str, Any]:
+    """Return the buffers cos and sin of a fresh model.
+
+    `how` is "plain"; "meta" for a model built on the meta device, given memory full of NaN and then
+    initialised; or "bfloat16" for a model converted to that dtype.
+    """
+    if how == "meta":
+        gpt = imported("nanochat.gpt")
+        with torch.device("meta"):
+            model = gpt.GPT(gpt.GPTConfig(**config))
+        model.to_empty(device=torch_device())
+        with torch.no_grad():
+            for held in [*model.parameters(), *model.buffers()]:
+                if held.is_floating_point():
+                    held.fill_(float("nan"))
+        model.init_weights()
+    else:
+        model = empty_model(config).to(torch_device())
+    if how == "bfloat16":
+        model.to(torch.bfloat16)
+    return {"cos": values(model.cos, "cos"), "sin": values(model.sin, "sin")}
+
+
+@probe
+def rotate(
+    x: NDArray[np.float32], cos: NDArray[np.float32], sin: NDArray[np.float32], dtype: str = "float32"
+) -> dict[str, Any]:
+    """Return `apply_rotary_emb(x, cos, sin)` in a dtype, with its dtype and whether `x` was left alone.
+
+    `x` is (batch, position, head, channel); the tables are (position, channel / 2).
+    """
+    gpt = imported("nanochat.gpt")
+    kind = getattr(torch, dtype)
+    inputs = tensor(x, kind)
+    before = inputs.clone()
+    tables = [tensor(part, kind)[None, :, None, :] for part in (cos, sin)]
+    answer = gpt.apply_rotary_emb(inputs, *tables)
+    return {
+        "rotated": values(answer, "the result of apply_rotary_emb"),
+        "dtype": dtype_name(answer),
+        "input_unchanged": bool(torch.equal(inputs, before)),
+    }

@@ -1,0 +1,137 @@
+"""A stand-in for the model, whose next token is a plain function of the tokens it has seen.
+
+Properties of the engine use it, so that they hold or fail by the engine alone. It learns what it has seen
+from the cache itself: it stores every token's id as that token's key and value, and reads the whole
+history back from what `insert_kv` returns. So it cannot tell, and does not care, how an engine prefills,
+clones or re-fills its caches, or whether it uses any; but a token that was never fed, or was fed in the
+wrong order, is seen to be missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from specs.oracles import engine, rotary
+from specs.probes.setting import torch_device, torch_dtype
+
+Script = Callable[[Sequence[int]], Sequence[float] | torch.Tensor]
+"""From the tokens seen so far to the logits (vocabulary) of the next."""
+
+MARGIN = 40.0
+"""By how much a script that names tokens prefers them: the others have a chance of e^-40 each."""
+
+LOW_DIGITS = 128
+"""Ids are stored as two numbers below this, because bfloat16 holds integers exactly only up to 256."""
+
+
+@dataclass
+class ScriptedConfig:
+    """The fields of `GPTConfig`."""
+
+    sequence_len: int = 64
+    vocab_size: int = 288
+    n_layer: int = 1
+    n_head: int = 2
+    n_kv_head: int = 2
+    n_embd: int = 16
+
+
+class ScriptedModel(nn.Module):
+    """Answers like a `GPT` of the contract, by a script.
+
+    `calls` counts the forward passes, `fed` holds the shape (rows, tokens) of what each was given, `histories`
+    the tokens that every row had seen by then, and `gradients` whether any pass ran with gradients enabled.
+    """
+
+    def __init__(self, config: ScriptedConfig, script: Script) -> None:
+        super().__init__()
+        self.config = config
+        self.script = script
+        self.fed: list[tuple[int, int]] = []
+        self.histories: list[list[list[int]]] = []
+        self.gradients = False
+        # What an engine may look at on a model: parameters for device and dtype, and the rotary tables.
+        self.transformer = nn.ModuleDict({"wte": nn.Embedding(config.vocab_size, config.n_embd)})
+        self.lm_head = nn.Linear(config.n_embd, config.vocab_size, bias=False)
+        cos, sin = rotary.table(config.sequence_len, config.n_embd // config.n_head)
+        self.register_buffer("cos", torch.from_numpy(cos)[None, :, None, :], persistent=False)
+        self.register_buffer("sin", torch.from_numpy(sin)[None, :, None, :], persistent=False)
+        self.to(device=torch_device(), dtype=torch_dtype())
+        self.eval()
+
+    @property
+    def calls(self) -> int:
+        """Return how many forward passes there were."""
+        return len(self.fed)
+
+    def get_device(self) -> torch.device:
+        """Return where the model computes."""
+        return self.lm_head.weight.device
+
+    def forward(
+        self,
+        idx: torch.Tensor,
+        targets: torch.Tensor | None = None,
+        kv_cache: Any = None,
+        loss_reduction: str = "mean",  # noqa: ARG002  # the contract's signature
+    ) -> torch.Tensor:
+        """Return logits (row, position, vocabulary), float32, for the tokens `idx` (row, position)."""
+        assert targets is None, "a scripted model has no loss"
+        rows, length = idx.shape
+        histories = idx.tolist() if kv_cache is None else self._remember(idx, kv_cache)
+        self.fed.append((rows, length))
+        self.histories.append(histories)
+        self.gradients = self.gradients or torch.is_grad_enabled()
+        rows_of_logits = [
+            torch.as_tensor(self.script(history[: len(history) - length + t + 1]), dtype=torch.float32)
+            for history in histories
+            for t in range(length)
+        ]
+        return torch.stack(rows_of_logits).view(rows, length, -1).to(self.get_device())
+
+    def _remember(self, idx: torch.Tensor, kv_cache: Any) -> list[list[int]]:
+        """Store the ids `idx` in every layer of the cache and return all that it holds, row by row."""
+        head_dim = self.config.n_embd // self.config.n_head
+        stored = torch.zeros(idx.size(0), self.config.n_kv_head, idx.size(1), head_dim)
+        stored = stored.to(device=self.get_device(), dtype=self.lm_head.weight.dtype)
+        stored[..., 0] = (idx % LOW_DIGITS)[:, None, :].to(stored.dtype)
+        stored[..., 1] = (idx // LOW_DIGITS)[:, None, :].to(stored.dtype)
+        keys = stored
+        for layer in range(self.config.n_layer):
+            keys, _ = kv_cache.insert_kv(layer, stored, stored)
+        ids = keys[:, 0, :, 0].long() + LOW_DIGITS * keys[:, 0, :, 1].long()
+        return [[int(token) for token in row] for row in ids.tolist()]
+
+
+def naming(vocab_size: int, names: Callable[[Sequence[int]], Sequence[int]]) -> Script:
+    """Return the script that makes the tokens which `names` names, after a text, equally likely."""
+
+    def script(history: Sequence[int]) -> torch.Tensor:
+        logits = torch.zeros(vocab_size)
+        logits[list(names(history))] = MARGIN
+        return logits
+
+    return script
+
+
+def following(
+    vocab_size: int, prompt: int, paths: Sequence[tuple[Sequence[int], Sequence[int]]]
+) -> Script:
+    """Return the script of `specs.oracles.engine.follow`: it stays on the paths as long as the engine does."""
+    return naming(vocab_size, lambda history: engine.follow(history, prompt, paths))
+
+
+def hashing(vocab_size: int, choices: int, ids: int) -> Script:
+    """Return the script of `specs.oracles.engine.hashed`: what it names hangs on every token it has seen."""
+    return naming(vocab_size, lambda history: engine.hashed(history, choices, ids))
+
+
+def constant(logits: Sequence[float]) -> Script:
+    """Return the script that says the same whatever it has seen."""
+    held = torch.tensor(logits, dtype=torch.float32)
+    return lambda _history: held

@@ -1,0 +1,50 @@
+"""What a call may leave behind in its process, as values that can be compared before and after."""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+
+import numpy as np
+import torch
+
+from specs.probes.setting import torch_device
+
+_DESCRIPTORS = 1024
+
+
+def random_states() -> list[object]:
+    """Return the states of the random generators that everybody in the process shares."""
+    # The global generator of NumPy is what must be left alone.
+    numpy_state = repr(np.random.get_state(legacy=False))
+    states: list[object] = [random.getstate(), numpy_state, torch.get_rng_state().tolist()]
+    if torch_device().type == "cuda":
+        states += [state.tolist() for state in torch.cuda.get_rng_state_all()]
+    return states
+
+
+def resources() -> dict[str, object]:
+    """Return the threads, child processes and open files of this process."""
+    return {
+        "threads": threading.active_count(),
+        "child processes": _has_children(),
+        "open files": sum(_is_open(descriptor) for descriptor in range(_DESCRIPTORS)),
+    }
+
+
+def _has_children() -> bool:
+    try:
+        # Looks without reaping: the children may be somebody else's.
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
+
+
+def _is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
