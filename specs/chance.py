@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +31,7 @@ def expect_distribution(ids: Sequence[int], wanted: NDArray[np.float64], what: s
 
 
 def expect_independent(
-    pairs: dict[str, tuple[Sequence[int], Sequence[int]]], wanted: NDArray[np.float64]
+    pairs: Mapping[str, tuple[Sequence[int], Sequence[int]]], wanted: NDArray[np.float64]
 ) -> None:
     """Require the two sides of each of `pairs`, drawn from `wanted`, to agree as often as by chance."""
     agree = float((wanted**2).sum())

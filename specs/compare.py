@@ -44,7 +44,7 @@ def expect_close(
 
 
 def expect_equal(got: Any, want: Any, what: str, also: str = "") -> None:
-    """Require `got` to equal `want` exactly: numbers, texts, and lists and dicts of them. Raises LawBroken."""
+    """Require `got` to equal `want` exactly: numbers, texts, lists and dicts. Raises LawBroken."""
     if isinstance(got, np.ndarray):
         got = got.tolist()
     if isinstance(want, np.ndarray):
@@ -57,7 +57,9 @@ def expect_equal(got: Any, want: Any, what: str, also: str = "") -> None:
         if agree is None:
             where = f" The first {min(len(got), len(want))} agree; got {len(got)} of them, want {len(want)}."
         else:
-            where = f" They differ first at index {agree}: got {quoted(got[agree])}, want {quoted(want[agree])}."
+            where = (
+                f" They differ first at index {agree}: got {quoted(got[agree])}, want {quoted(want[agree])}."
+            )
     broken(f"{what}: got {quoted(got)}, want {quoted(want)}.{where}" + (f" {also}" if also else ""))
 
 
@@ -140,7 +142,7 @@ def still_holds(wrong: NDArray[np.bool_], axes: Sequence[str]) -> str:
     if "position" not in axes or len(axes) != wrong.ndim:
         return ""
     others = tuple(i for i, axis in enumerate(axes) if axis != "position")
-    differs = wrong.any(axis=others)
+    differs = np.atleast_1d(wrong.any(axis=others))
     first, last = int(np.argmax(differs)), len(differs) - 1
     if differs.all():
         return " No position agrees." if last else ""

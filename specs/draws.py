@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from specs.oracles import rotary
 from specs.oracles.gpt import Config, Weights, head_dim
 
 
@@ -32,6 +33,21 @@ def weights(config: Config, seed: int, dtype: str = "float32") -> Weights:
     return {
         name: rounded(random.standard_normal(shape) * scale.get(name, 1.0 / np.sqrt(shape[1])), dtype)
         for name, shape in shapes.items()
+    }
+
+
+def model(config: Config, seed: int, dtype: str = "float32") -> Weights:
+    """Return every parameter, and the right rotary tables "cos" and "sin" (position, head_dim / 2)."""
+    cos, sin = rotary.table(config["sequence_len"], head_dim(config))
+    tables = {"cos": cos.astype(np.float32), "sin": sin.astype(np.float32)}
+    return weights(config, seed, dtype) | tables
+
+
+def scaled(weights: Weights, part: str, factor: float) -> Weights:
+    """Return the weights with every matrix whose name holds `part` multiplied by `factor`."""
+    return {
+        name: value * np.float32(factor) if f".{part}." in f".{name}" else value
+        for name, value in weights.items()
     }
 
 

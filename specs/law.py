@@ -89,5 +89,7 @@ def first_line(function: Callable[..., None]) -> str:
     """Return the first line of a property's docstring; raise TypeError if there is none."""
     lines = (inspect.getdoc(function) or "").splitlines()
     if not lines:
-        raise TypeError(f"{function.__module__}.{function.__name__} has no docstring: its first line is the law")
+        raise TypeError(
+            f"{function.__module__}.{function.__name__} has no docstring: its first line is the law"
+        )
     return lines[0]

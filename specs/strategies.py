@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import strategies as st
 
 from specs.oracles.gpt import Config
@@ -66,4 +68,4 @@ def compositions(draw: st.DrawFn, *, max_total: int = 24) -> list[int]:
     total = draw(st.integers(1, max_total))
     cuts = draw(st.sets(st.integers(1, total - 1), max_size=total - 1)) if total > 1 else set()
     edges = [0, *sorted(cuts), total]
-    return [end - start for start, end in zip(edges, edges[1:], strict=False)]
+    return [end - start for start, end in pairwise(edges)]

@@ -43,7 +43,7 @@ GRADIENT = Tolerance(5e-4, 1e-7)
 """float32 gradients, sums over positions of products of values that were rounded on the way forward."""
 
 BFLOAT16 = Tolerance(0.2, 0.01, floor=1.0)
-"""bfloat16 keeps 8 bits: correct code differed by at most 0.069 of that size on a CPU and 0.045 on an H200."""
+"""bfloat16 keeps 8 bits: correct code differed by at most 0.069 of that size on a CPU, 0.045 on an H200."""
 
 ROTARY_TABLE = Tolerance(0.0, 5e-4)
 """Angles formed in float32 are off by position x 2^-24, which is 1.2e-4 at position 2,000; a wrong base,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from specs import draws, tolerances
 from specs.compare import as_numbers, expect, expect_close, expect_differs, expect_equal, expect_raised
 from specs.law import law
-from specs.oracles import gpt
+from specs.oracles import gpt, rotary
 from specs.oracles.gpt import Config, Weights
 from specs.probe import Probe
 from specs.strategies import GROUPED_HEADS, compositions, config, configs, seeds
@@ -40,7 +40,7 @@ def test_logits_match_the_oracle(probe: Probe, shape: Config, seed: int, batch: 
     Kills: the grouped flag inverted or forgotten, heads assigned in turn instead of in groups, keys and
     values expanded in different orders.
     """
-    weights = draws.weights(shape, seed, probe.dtype)
+    weights = draws.model(shape, seed, probe.dtype)
     tokens = draws.tokens(shape, seed, batch, length)
     (got,) = probe("model.logits", config=shape, weights=weights, batches=[tokens])
     expect_close(
@@ -59,7 +59,7 @@ def test_a_grouped_model_is_a_full_model_with_repeated_heads(
     n_head, n_kv_head = pair
     shape = config(n_layer=n_layer, n_head=n_head, n_kv_head=n_kv_head)
     full_shape = {**shape, "n_kv_head": n_head}
-    weights = draws.weights(shape, seed, probe.dtype)
+    weights = draws.model(shape, seed, probe.dtype)
     tokens = draws.tokens(shape, seed, 2, length)
     (grouped,) = probe("model.logits", config=shape, weights=weights, batches=[tokens])
     (full,) = probe("model.logits", config=full_shape, weights=repeated(shape, weights), batches=[tokens])
@@ -80,15 +80,11 @@ def test_one_head_can_serve_all(probe: Probe, n_head: int, seed: int, length: in
     Kills: queries and keys of unequal head counts multiplied as they happen to broadcast.
     """
     shape = config(n_head=n_head, n_kv_head=1)
-    weights = draws.weights(shape, seed)
+    weights = draws.model(shape, seed)
     x = draws.normal(seed, 2, length, shape["n_embd"])
     (got,) = probe("model.attention", config=shape, weights=weights, x=x, starts=[0])
-    want = gpt.attention(
-        shape, weights, 0, x.astype(np.float64), gpt.rotary.table(length, gpt.head_dim(shape))
-    )
-    expect_close(
-        got, want, tolerances.FLOAT32, "the output of attention", ("row", "position", "channel")
-    )
+    want = gpt.attention(shape, weights, 0, x.astype(np.float64), rotary.table(length, gpt.head_dim(shape)))
+    expect_close(got, want, tolerances.FLOAT32, "the output of attention", ("row", "position", "channel"))
 
 
 @law(
@@ -110,7 +106,7 @@ def test_a_value_head_feeds_its_own_group_alone(
     chosen %= n_kv_head
     shape = config(n_head=n_head, n_kv_head=n_kv_head)
     head = gpt.head_dim(shape)
-    weights = draws.weights(shape, seed)
+    weights = draws.model(shape, seed)
     weights["transformer.h.0.attn.c_proj.weight"] = np.eye(shape["n_embd"], dtype=np.float32)
     edited = dict(weights)
     name = "transformer.h.0.attn.c_v.weight"
@@ -121,7 +117,10 @@ def test_a_value_head_feeds_its_own_group_alone(
     (after,) = probe("model.attention", config=shape, weights=edited, x=x, starts=[0])
     group_size = n_head // n_kv_head
     want_shape = (1, length, n_head, head)
-    before, after = as_numbers(before, "the output of attention"), as_numbers(after, "the output of attention")
+    before, after = (
+        as_numbers(before, "the output of attention"),
+        as_numbers(after, "the output of attention"),
+    )
     expect_equal(list(before.shape), [1, length, shape["n_embd"]], "the shape of the output of attention")
     moved = np.abs(after.reshape(want_shape) - before.reshape(want_shape)).max(axis=(0, 1, 3)) > 1e-3
     want = [query // group_size == chosen for query in range(n_head)]
@@ -153,8 +152,9 @@ def test_impossible_groups_are_refused(probe: Probe, pair: tuple[int, int]) -> N
     Kills: groups rounded down, which leaves query heads without a partner.
     """
     n_head, n_kv_head = pair
+    probe("model.builds", config=config())  # what is possible is accepted
     expect_raised(
-        probe.attempt("model.refuses", config=config(n_head=n_head, n_kv_head=n_kv_head)),
+        probe.attempt("model.builds", config=config(n_head=n_head, n_kv_head=n_kv_head)),
         f"n_head={n_head} with n_kv_head={n_kv_head}",
         "ValueError",
     )
@@ -167,7 +167,7 @@ def test_equal_head_counts_are_ordinary_attention(probe: Probe, n_head: int, see
     Kills: grouping that is applied where there is nothing to group.
     """
     shape = config(n_head=n_head)
-    weights = draws.weights(shape, seed, probe.dtype)
+    weights = draws.model(shape, seed, probe.dtype)
     tokens = draws.tokens(shape, seed, 1, 9)
     (got,) = probe("model.logits", config=shape, weights=weights, batches=[tokens])
     expect_close(
@@ -194,11 +194,9 @@ def test_cached_grouped_attention_matches_the_oracle(
     """
     n_head, n_kv_head = pair
     shape = config(n_head=n_head, n_kv_head=n_kv_head)
-    weights = draws.weights(shape, seed, probe.dtype)
+    weights = draws.model(shape, seed, probe.dtype)
     tokens = draws.tokens(shape, seed, 2, sum(chunks))
-    answer = probe(
-        "cache.logits", config=shape, weights=weights, tokens=tokens, chunkings=[chunks], table="oracle"
-    )
+    answer = probe("cache.logits", config=shape, weights=weights, tokens=tokens, chunkings=[chunks])
     expect_close(
         answer[0],
         gpt.logits(shape, weights, tokens),
@@ -216,7 +214,7 @@ def test_gradients_add_up_over_a_group(probe: Probe, pair: tuple[int, int], seed
     """
     n_head, n_kv_head = pair
     shape = config(n_head=n_head, n_kv_head=n_kv_head)
-    weights = draws.weights(shape, seed)
+    weights = draws.model(shape, seed)
     inputs = {"tokens": draws.tokens(shape, seed, 2, 9), "targets": draws.tokens(shape, seed + 1, 2, 9)}
     grouped = probe("model.gradients", config=shape, weights=weights, **inputs)
     full = probe(
@@ -230,7 +228,9 @@ def test_gradients_add_up_over_a_group(probe: Probe, pair: tuple[int, int], seed
         name = f"transformer.h.0.attn.{part}.weight"
         expect(grouped.get(name) is not None, f"{name} gets no gradient")
         copies = as_numbers(full.get(name), f"the gradient of {name}")
-        expect_equal(list(copies.shape), [n_head * head, shape["n_embd"]], f"the shape of the gradient of {name}")
+        expect_equal(
+            list(copies.shape), [n_head * head, shape["n_embd"]], f"the shape of the gradient of {name}"
+        )
         want = copies.reshape(n_kv_head, n_head // n_kv_head, head, -1).sum(axis=1)
         expect_close(
             grouped[name],
@@ -249,7 +249,7 @@ def test_every_key_head_is_read(probe: Probe, pair: tuple[int, int], seed: int, 
     n_head, n_kv_head = pair
     shape = config(n_head=n_head, n_kv_head=n_kv_head)
     head = gpt.head_dim(shape)
-    weights = draws.weights(shape, seed)
+    weights = draws.model(shape, seed)
     x = draws.normal(seed, 1, 9, shape["n_embd"])
     (before,) = probe("model.attention", config=shape, weights=weights, x=x, starts=[0])
     name = "transformer.h.0.attn.c_k.weight"

@@ -7,6 +7,8 @@ do not show here. Models whose tokens matter are scripted, so bugs of rotary emb
 
 from __future__ import annotations
 
+import itertools
+import statistics
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -29,7 +31,7 @@ FIRST_SPECIAL = 263
 
 MEBIBYTE = 2**20
 
-Growths = list[Step]
+Steps = list[Step]
 
 dtypes = st.sampled_from(["float32", "bfloat16"])
 small_capacities = st.sampled_from([1, 4, 17, 63, 64, 65, 128])
@@ -55,7 +57,7 @@ def test_cache_holds_what_was_inserted(
     """A cache holds the keys and values inserted, in their own precision, and at most twice its slots.
 
     Never less than the data either, or the count would be blind. Kills: a cache allocated for more heads,
-    rows or layers than asked for, for float32 and then some, one that keeps what it was given beside its copy.
+    rows or layers than asked for or in a wider dtype, and one that keeps what it was given beside its copy.
     """
     shape = Shape(2 * tokens + room, rows, heads, head_dim, layers, dtype)
     steps = [("insert", tokens)]
@@ -90,14 +92,14 @@ def test_growing_stays_within_twice_the_tokens(
     Kills: growth by twice the need, a factor that compounds, old storage that a growth leaves behind.
     """
     shape = Shape(seq_len, batch_size=2, num_heads=2, dtype=dtype)
-    steps: Growths = [("insert", min(chunk, total - start)) for start in range(0, total, chunk)]
+    steps: Steps = [("insert", min(chunk, total - start)) for start in range(0, total, chunk)]
     check_history(history_of(probe, shape, steps), shape, steps)
 
 
 @st.composite
-def histories(draw: st.DrawFn) -> Growths:
+def histories(draw: st.DrawFn) -> Steps:
     """Draw inserts, resets, and prefills of an empty cache."""
-    steps: Growths = []
+    steps: Steps = []
     for _ in range(draw(st.integers(1, 4))):
         if draw(st.booleans()):
             steps.append(("prefill", draw(st.sampled_from([1, 5, 64, 100, 129]))))
@@ -121,7 +123,7 @@ def histories(draw: st.DrawFn) -> Growths:
     rows=st.integers(1, 3),
     steps=histories(),
 )
-def test_every_history_stays_within_the_bound(probe: Probe, seq_len: int, rows: int, steps: Growths) -> None:
+def test_every_history_stays_within_the_bound(probe: Probe, seq_len: int, rows: int, steps: Steps) -> None:
     """After any inserts, resets and prefills, a cache holds at most twice the slots of what it holds now.
 
     Kills: growth by twice the need, a reset that keeps what has grown, a prefill that keeps the cache
@@ -145,7 +147,7 @@ def test_reset_gives_grown_memory_back(probe: Probe, seq_len: int, chunks: list[
     Kills: a reset that only sets the position to zero, or that puts the old storage aside.
     """
     shape = Shape(seq_len, batch_size=2, num_heads=2)
-    use: Growths = [*(("insert", tokens) for tokens in chunks), ("reset", 0), ("reset", 0), ("reset", 0)]
+    use: Steps = [*(("insert", tokens) for tokens in chunks), ("reset", 0), ("reset", 0), ("reset", 0)]
     answer = history_of(probe, shape, use * cycles)
     check_history(answer, shape, use * cycles)
     for instrument, held in instruments(answer):
@@ -177,13 +179,12 @@ def test_insert_copies_no_more_than_a_layer(probe: Probe, layers: int, tokens: i
         instruments(answer["held"]), instruments(answer["peaks"]), strict=True
     ):
         for layer, (before, peak) in enumerate(zip(held, peaks, strict=True)):
-            # Two layers of a cache that is as large as it may be without growing.
-            spare = 2 * shape.seq_len * shape.slot_bytes // layers
             expect_at_most(
                 peak - before,
-                min(spare, 2 * before // layers) + BOOKKEEPING,
-                f"bytes that an insert of one token into layer {layer} of {layers} took at its peak beside the "
-                f"{before:,} bytes held, with {tokens} tokens held and room for {shape.seq_len}, by {instrument}",
+                2 * before // layers + BOOKKEEPING,
+                f"bytes that an insert of one token into layer {layer} of {layers} took at its peak "
+                f"beside the {before:,} held before, with {tokens} tokens in {shape.seq_len} slots, "
+                f"by {instrument}",
             )
 
 
@@ -204,21 +205,20 @@ def test_grouped_engine_stores_no_more_heads(probe: Probe, rows: int, n_head: in
     answer = probe("memory.generation", model=model, prompt=prompt, rows=rows, max_tokens=max_tokens)
     shape = cache_shape(probe, model, rows)
     for instrument, held in instruments(answer):
-        # From the third token on, when a cache of the prompt alone has had its time.
-        for number, got in enumerate(held[2:], start=3):
+        for number, got in decoding(held, max_tokens):
             allowed = shape.allowed(prompt + number, growth_step(answer)) + sampling_bytes(rows, model)
             expect_at_most(
                 got,
                 allowed,
-                f"bytes held at token {number} after a prompt of {prompt}, by {instrument}: a model of {n_head} "
-                f"query heads and {n_kv_head} key/value head, so twice {n_kv_head} head a slot are allowed, and "
-                f"all {n_head} would be {prompt * shape.slot_bytes * n_head // n_kv_head:,} bytes",
+                f"bytes held at token {number} after a prompt of {prompt}, by {instrument}: the model "
+                f"has {n_head} query heads and {n_kv_head} key/value head, and the prompt's keys and values "
+                f"take {prompt * shape.slot_bytes:,} bytes for each head",
             )
 
 
 @law(examples=3, cases=[{"rows": 1}, {"rows": 3}], rows=st.integers(1, 4))
 def test_decoding_holds_one_cache(probe: Probe, rows: int) -> None:
-    """While rows are decoded, nothing but their own cache is held: not that of the prompt, nor an earlier one.
+    """While rows are decoded only their own cache is held: not the one of the prompt, nor an earlier one.
 
     The prompt leaves room for a few tokens only, so that every choice of capacity comes to nearly the same;
     the submission's own cache, filled with the same tokens, says how much that is.
@@ -227,21 +227,21 @@ def test_decoding_holds_one_cache(probe: Probe, rows: int) -> None:
     """
     prompt, max_tokens = 508, 4
     model = scripted(sequence_len=prompt + max_tokens, n_head=2, n_kv_head=2, head_dim=32)
-    answer = probe("memory.generation", model=model, prompt=prompt, rows=rows, max_tokens=max_tokens, before=2)
-    steps: Growths = [("insert", prompt), *[("insert", 1)] * max_tokens]
+    run = {"prompt": prompt, "rows": rows, "max_tokens": max_tokens}
+    answer = probe("memory.generation", model=model, **run, before=2)
+    steps: Steps = [("insert", prompt), *[("insert", 1)] * max_tokens]
     own = [
         history_of(probe, cache_shape(probe, model, rows, seq_len), steps)
         for seq_len in (64, prompt, prompt + max_tokens)
     ]
     for index, (instrument, held) in enumerate(instruments(answer)):
         one_cache = max(max(list(instruments(each))[index][1]) for each in own)
-        expect(len(held) > 2, f"the generation gave {len(held)} tokens where {max_tokens} were asked for")
-        for number, got in enumerate(held[2:], start=3):
+        for number, got in decoding(held, max_tokens):
             expect_at_most(
                 got,
                 one_cache + sampling_bytes(rows, model),
-                f"bytes held at token {number} of {rows} rows after a prompt of {prompt}, by {instrument}: the "
-                f"submission's own cache of these tokens holds {one_cache:,}",
+                f"bytes held at token {number} of {rows} rows after a prompt of {prompt}, by {instrument}: "
+                f"the submission's own cache of these tokens holds {one_cache:,}",
             )
 
 
@@ -256,12 +256,12 @@ def test_decoding_adds_only_its_tokens(probe: Probe, rows: int) -> None:
     answer = probe("memory.generation", model=model, prompt=prompt, rows=rows, max_tokens=max_tokens)
     shape = cache_shape(probe, model, rows)
     for instrument, held in instruments(answer):
-        for number, got in enumerate(held[2:], start=3):
+        for number, got in decoding(held, max_tokens):
             expect_at_most(
                 got,
                 shape.allowed(prompt + number, growth_step(answer)) + sampling_bytes(rows, model),
                 f"bytes held at token {number} of {rows} rows after a prompt of {prompt}, by {instrument}: "
-                f"a token's keys and values are {shape.slot_bytes} bytes, and at token 3 there were {held[2]:,}",
+                f"a token's keys and values are {shape.slot_bytes} bytes; at token 3 there were {held[2]:,}",
             )
 
 
@@ -313,14 +313,14 @@ def test_abandoned_generations_free_their_caches(probe: Probe, rows: int, how: l
             expect_at_most(
                 got,
                 held[1],
-                f"bytes held after a half-read generation of {rows} rows ended by {ending!r}, by {instrument}: "
-                f"after ones read to their end {held[1]:,}, after the abandoned ones {held[2:]}",
+                f"bytes held after a half-read generation of {rows} rows ended by {ending!r}, by "
+                f"{instrument}: after ones read to the end {held[1]:,}, after the abandoned ones {held[2:]}",
             )
 
 
 @law(examples=1, seed=seeds)
 def test_passes_leave_nothing_behind(probe: Probe, seed: int) -> None:
-    """Once its answer is dropped, a pass through the model leaves nothing, and after a backward pass no graph.
+    """Once its answer is dropped a pass through the model leaves nothing, nor does a backward pass.
 
     A pass over many rows must not leave more than one over a single row did: tables and masks, which may be
     kept, do not depend on the number of rows. Kills: attention weights or outputs kept in the module, losses
@@ -371,8 +371,8 @@ def test_cached_passes_leave_only_the_cache(probe: Probe, seed: int, rows: int) 
             expect_at_most(
                 got,
                 cache_alone + spare,
-                f"bytes held after chunk {number} of {chunks} of {rows} rows, by {instrument}: the cache alone, "
-                f"with the same tokens, holds {cache_alone:,}",
+                f"bytes held after chunk {number} of {chunks} of {rows} rows, by {instrument}: the cache "
+                f"alone, with the same tokens, holds {cache_alone:,}",
             )
 
 
@@ -383,29 +383,32 @@ PYTHON_BYTES_A_GENERATION = 1024
 """Nothing should stay; a prompt of 400 tokens remembered as a tuple would be 3,200."""
 
 
-@law(examples=1, prompt=st.just(400))
-def test_python_objects_stay_few(probe: Probe, prompt: int) -> None:
+# Nothing is drawn in the two properties below: what they measure is not quite the same from one call to the
+# next, and Hypothesis takes a failure that does not happen again for a mistake of the property.
+@law()
+def test_python_objects_stay_few(probe: Probe) -> None:
     """Python's own objects grow by little for each token decoded, and by nothing for each generation.
 
+    The median over many, because now and then a table of Python's own doubles.
     Kills: logits or probabilities kept as lists of numbers, prompts and answers remembered by a cache
     without end, a history of everything in the engine.
     """
-    max_tokens, times = 60, 16
+    prompt, max_tokens, times = 400, 60, 16
     model = scripted(sequence_len=prompt + max_tokens, n_head=1, n_kv_head=1, head_dim=8)
     answer = probe("memory.python_bytes", model=model, prompt=prompt, max_tokens=max_tokens, times=times)
-    during, after = answer["during"], answer["after"]
-    expect(len(during) > 20, f"the generation gave {len(during)} tokens where {max_tokens} were asked for")
-    for got in (during[10], during[-1], after[4], after[-1]):
-        expect_number(got, "bytes of Python objects")
-    expect_at_most(
-        (during[-1] - during[10]) / (len(during) - 11),
-        PYTHON_BYTES_A_TOKEN,
-        "bytes that Python's objects grew by for each token decoded, on average",
+    expect(
+        len(answer["during"]) > 20,
+        f"the generation gave {len(answer['during'])} tokens where {max_tokens} were asked for",
     )
     expect_at_most(
-        (after[-1] - after[4]) / (times - 5),
+        median_growth(answer["during"][10:]),
+        PYTHON_BYTES_A_TOKEN,
+        "bytes that Python's objects grew by for each token decoded (median)",
+    )
+    expect_at_most(
+        median_growth(answer["after"][4:]),
         PYTHON_BYTES_A_GENERATION,
-        f"bytes that Python's objects grew by for each generation with a prompt of {prompt} new tokens",
+        f"bytes that Python's objects grew by for each generation with {prompt} new tokens (median)",
     )
 
 
@@ -413,8 +416,8 @@ RESIDENT_GROWTH = 32 * MEBIBYTE
 """What the allocators of C may keep; sixteen caches of 4 MiB left behind would be twice as much."""
 
 
-@law(examples=1, seed=seeds)
-def test_process_does_not_grow(probe: Probe, seed: int) -> None:
+@law()
+def test_process_does_not_grow(probe: Probe) -> None:
     """Seen from outside, the process does not grow by generating again and again.
 
     A wide bound, against memory that torch does not own. Kills: copies of caches or logits kept as NumPy
@@ -422,16 +425,29 @@ def test_process_does_not_grow(probe: Probe, seed: int) -> None:
     """
     prompt, max_tokens, rows, times = 124, 4, 4, 24
     model = scripted(sequence_len=prompt + max_tokens, n_head=8, n_kv_head=8, head_dim=128)
-    run = {"model": model, "prompt": prompt, "rows": rows, "max_tokens": max_tokens}
-    probe("memory.generations", **run, times=3, seed=seed)
-    before = probe.resident_bytes()
-    probe("memory.generations", **run, times=times, seed=seed + 1)
+    run = {"prompt": prompt, "rows": rows, "max_tokens": max_tokens}
+    probe("memory.open_engine", model=model)
+    try:
+        probe("memory.generate_with_open_engine", **run, times=3, seed=1)
+        before = probe.resident_bytes()
+        read = probe("memory.generate_with_open_engine", **run, times=times, seed=2)
+        grown = probe.resident_bytes() - before
+    finally:
+        probe("memory.close_engine")
+    expect_at_least(read, 2 * times, f"tokens that {times} generations gave to a row")
     expect_at_most(
-        probe.resident_bytes() - before,
+        grown,
         RESIDENT_GROWTH,
         f"bytes that the process grew by in {times} generations with caches of "
         f"{cache_shape(probe, model, rows).slot_bytes * (prompt + max_tokens):,} bytes each",
     )
+
+
+def median_growth(counts: list[int]) -> float:
+    """Return the median of how much each count exceeds the one before it."""
+    for count in counts:
+        expect_number(count, "bytes of Python objects")
+    return float(statistics.median(after - before for before, after in itertools.pairwise(counts)))
 
 
 def scripted(*, sequence_len: int, n_head: int, n_kv_head: int, head_dim: int) -> dict[str, int]:
@@ -462,6 +478,12 @@ def sampling_bytes(rows: int, model: dict[str, int]) -> int:
     return rows * (8 * 4 * model["vocab_size"] + 2 * 8 * model["sequence_len"]) + BOOKKEEPING
 
 
+def decoding(held: list[int], max_tokens: int) -> Iterator[tuple[int, int]]:
+    """Yield (token, bytes held at it) from the third token on: the cache of the prompt has had its time."""
+    expect(len(held) > 2, f"the generation gave {len(held)} tokens where {max_tokens} were asked for")
+    yield from enumerate(held[2:], start=3)
+
+
 def history_of(probe: Probe, shape: Shape, steps: Sequence[Step]) -> dict[str, Any]:
     """Return the bytes that a cache holds, new and after each step."""
     answer: dict[str, Any] = probe(
@@ -481,9 +503,9 @@ def check_history(answer: dict[str, Any], shape: Shape, steps: Sequence[Step]) -
                 continue
             done = [f"{do} {count}" if count else do for do, count in steps[:number]]
             broken(
-                f"a cache with seq_len={shape.seq_len} holds {tokens} tokens and {got:,} bytes, which is "
-                f"{got / shape.slot_bytes:.0f} slots of {shape.slot_bytes} bytes ({instrument}); allowed is twice "
-                f"{shape.slots(tokens, step)} slots: {allowed:,} bytes. The bound broke first after step {number}"
+                f"a cache with seq_len={shape.seq_len} holds {tokens} tokens and {got:,} bytes, that is "
+                f"{got / shape.slot_bytes:.0f} slots of {shape.slot_bytes} bytes, by {instrument}; allowed: "
+                f"twice {shape.slots(tokens, step)} slots, {allowed:,} bytes. First broken: step {number}"
                 + (f": {', '.join(done[-6:])}" if done else ", when the cache was made")
             )
 

@@ -165,7 +165,6 @@ def test_attention_ignores_a_shift_of_all_positions(
         weights=draws.weights(shape, seed),
         x=x,
         starts=[0, *shifts],
-        table="own",
     )
     for shift, answer in zip(shifts, answers[1:], strict=True):
         expect_close(
@@ -185,12 +184,12 @@ def test_attention_feels_a_change_of_distance(
 
     Kills: rotation left out, a table of constants: what makes the shift law hold for nothing.
     """
-    shape = config(n_head=heads)
+    shape = config(n_head=heads, sequence_len=128)
     x = draws.normal(seed, 1, length, shape["n_embd"])
     near, far = probe(
         "model.attention_at",
         config=shape,
-        weights=draws.weights(shape, seed),
+        weights=draws.model(shape, seed),
         x=x,
         positions=[list(range(length)), [stretch * p for p in range(length)]],
     )
@@ -230,9 +229,7 @@ def test_long_sequences_match_the_oracle(probe: Probe, seed: int, heads: int, le
     shape = config(n_head=heads, sequence_len=length)
     weights = draws.weights(shape, seed)
     tokens = draws.tokens(shape, seed, 1, length)
-    (got,) = probe(
-        "model.logits", config=shape, weights=weights, batches=[tokens], table="own", dtype="float32"
-    )
+    (got,) = probe("model.logits", config=shape, weights=weights, batches=[tokens], dtype="float32")
     expect_close(
         got,
         gpt.logits(shape, weights, tokens),
@@ -254,20 +251,27 @@ def test_no_position_beyond_the_table_is_wrapped(probe: Probe, seed: int, cached
     weights = draws.weights(shape, seed)
     tokens = draws.tokens(shape, seed, 1, total)
     chunks = [8, 7, *[1] * (over + 1)] if cached else []
+    # What fits must work, or an error beyond it would say nothing.
+    probe(
+        "model.forward_beyond",
+        config=shape,
+        weights=weights,
+        tokens=tokens[:, :16],
+        chunks=[8, 8] if cached else [],
+    )
     outcome = probe.attempt(
         "model.forward_beyond", config=shape, weights=weights, tokens=tokens, chunks=chunks
     )
     if isinstance(outcome, SubmissionRaised):
         expect_raised(outcome, f"{total} tokens in a context of 16")
         return
-    # A longer table of the submission's own is allowed, and then it must be right; what its frequencies
-    # are is another property's business, so the oracle is the model itself with a context that is long enough.
+    # A longer table of the submission's own is allowed, and then it must be right. What its frequencies are
+    # is another property's business, so the oracle is the model itself with a context that is long enough.
     (want,) = probe(
         "model.logits",
         config={**shape, "sequence_len": total},
         weights=weights,
         batches=[tokens],
-        table="own",
         dtype="float32",
     )
     expect_close(
@@ -309,7 +313,7 @@ def own_table(probe: Probe, head_dim: int, positions: int) -> tuple[np.ndarray, 
         got = answer[name]
         expect(
             isinstance(got, np.ndarray) and got.ndim == 4 and got.shape[1] >= positions,
-            f"buffer {name} must have shape (1, at least {positions}, 1, {head_dim // 2}), got {np.shape(got)}",
+            f"buffer {name} must hold {positions} positions (1, positions, 1, pairs), got {np.shape(got)}",
         )
         tables.append(np.ascontiguousarray(got[0, :positions, 0]))
     return tables[0], tables[1]

@@ -53,9 +53,7 @@ def test_temperature_zero_takes_the_largest_logit(
     (got,) = probe("sampling.draw", logits=logits, seed=seed, temperature=0.0, top_k=top_k)
     expect(got.shape == (height, 1), f"the ids have shape {got.shape}, want (rows, 1) = {(height, 1)}")
     expect(got.dtype.kind in "iu", f"the ids have dtype {got.dtype}, want integers")
-    expect_equal(
-        ids_of(got, height), logits.argmax(axis=1), f"the ids at temperature 0 with top_k={top_k}"
-    )
+    expect_equal(ids_of(got, height), logits.argmax(axis=1), f"the ids at temperature 0 with top_k={top_k}")
 
 
 @law(examples=20, width=widths, height=rows, temperature=temperatures, seed=seeds)
@@ -91,8 +89,9 @@ def test_top_k_leaves_exactly_the_k_largest(
 ) -> None:
     """With top_k=k the k tokens with the largest logits are drawn, each of them and no other.
 
-    Without k, and with a k of the vocabulary's size or more, every token is drawn. Kills: k off by one, the filter as a mask of the wrong side, a k beyond the vocabulary that raises,
-    the last or the largest token never drawn.
+    Without k, and with a k of the vocabulary's size or more, every token is drawn. Kills: k off by one,
+    the filter as a mask of the wrong side, a k beyond the vocabulary that raises, the last or the largest
+    token never drawn.
     """
     # Spread over one unit of logits / T: the least likely of 16 tokens has a chance above 0.03.
     logits = spaced(seed, 1, width, gap=temperature / width)[0]
@@ -211,9 +210,7 @@ def test_each_row_has_its_own_logits(
     seed=seeds,
     step=st.integers(1, 1000),
 )
-def test_the_seed_decides(
-    probe: Probe, temperature: float, top_k: int | None, seed: int, step: int
-) -> None:
+def test_the_seed_decides(probe: Probe, temperature: float, top_k: int | None, seed: int, step: int) -> None:
     """The same state of the generator gives the same ids; another seed, or the next draw, gives others.
 
     Kills: a generator that is ignored, a generator seeded again inside, another source of chance.
@@ -221,11 +218,19 @@ def test_the_seed_decides(
     # 12 ids at least, all equally likely, 40 rows: two draws agree with a chance of 12^-40.
     logits = np.zeros((40, 12), dtype=np.float32)
     draws = [
-        [ids_of(ids, 40) for ids in probe("sampling.draw", logits=logits, seed=s, temperature=temperature, top_k=top_k, calls=2)]
+        [
+            ids_of(ids, 40)
+            for ids in probe(
+                "sampling.draw", logits=logits, seed=s, temperature=temperature, top_k=top_k, calls=2
+            )
+        ]
         for s in (seed, seed, seed + step)
     ]
     expect_equal(draws[1], draws[0], f"two draws of 40 rows with seed {seed}, made a second time")
-    expect(draws[2][0] != draws[0][0], f"seeds {seed} and {seed + step} gave the same 40 ids: {quoted(draws[0][0])}")
+    expect(
+        draws[2][0] != draws[0][0],
+        f"seeds {seed} and {seed + step} gave the same 40 ids: {quoted(draws[0][0])}",
+    )
     expect(draws[0][1] != draws[0][0], f"two draws in a row gave the same 40 ids: {quoted(draws[0][0])}")
 
 
@@ -309,9 +314,7 @@ def test_a_tie_at_the_kth_place_admits_no_more_than_k(probe: Probe, seed: int) -
     top_k=st.sampled_from([None, 1, 3, 100]),
     seed=seeds,
 )
-def test_a_draw_leaves_no_traces(
-    probe: Probe, temperature: float, top_k: int | None, seed: int
-) -> None:
+def test_a_draw_leaves_no_traces(probe: Probe, temperature: float, top_k: int | None, seed: int) -> None:
     """A draw changes the state of the generator it is given, and nothing else.
 
     Kills: logits scaled or masked in place, chance taken from a generator that everybody shares, the

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-PIECES = ["10", "00", "12", ".5", ".count(", "é", "the "]
-"""Tokens of several bytes, so that text and its bytes are not the same list."""
+PIECES = ["10", "00", "0" * 32, "12", ".5", ".count(", "é", "the "]
+"""Tokens of several bytes, so that text and its bytes are not the same list; one for very long numbers."""
 
 SPECIAL = [
     "<|bos|>",

@@ -8,7 +8,7 @@ nothing would take.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 DECOY = ord("X")
@@ -50,9 +50,7 @@ def follow(
     """
     generated = list(history[prompt:])
     here = len(generated)
-    said = {
-        says[here] for tokens, says in paths if here < len(says) and list(tokens[:here]) == generated
-    }
+    said = {says[here] for tokens, says in paths if here < len(says) and list(tokens[:here]) == generated}
     return sorted(said) or [LOST]
 
 
@@ -67,14 +65,6 @@ def hashed(history: Sequence[int], choices: int, ids: int) -> list[int]:
 def largest_prime(limit: int) -> int:
     """Return the largest prime not above `limit`, which is at least 37."""
     return next(n for n in range(limit, 36, -1) if all(n % d for d in range(2, int(n**0.5) + 1)))
-
-
-def greedy(prompt: Sequence[int], length: int, says: Callable[[Sequence[int]], int]) -> list[int]:
-    """Return the `length` tokens that a model continues `prompt` with when it always takes what `says` says."""
-    text = list(prompt)
-    for _ in range(length):
-        text.append(says(text))
-    return text[len(prompt) :]
 
 
 def row(columns: Sequence[Sequence[int]], index: int, terminals: Sequence[int]) -> list[int]:

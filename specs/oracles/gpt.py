@@ -24,7 +24,8 @@ def logits(config: Config, weights: Weights, tokens: NDArray[np.int64]) -> Float
     for layer in range(config["n_layer"]):
         x = x + attention(config, weights, layer, normalised(x), table)
         x = x + mlp(weights, layer, normalised(x))
-    return capped(normalised(x) @ weight(weights, "lm_head").T)
+    raw: Floats = normalised(x) @ weight(weights, "lm_head").T
+    return capped(raw)
 
 
 def attention(
@@ -44,30 +45,35 @@ def attention(
     scores = np.einsum("bihd,bjhd->bhij", q, k) / np.sqrt(head_dim(config))
     scores = np.where(np.tril(np.ones((length, length), dtype=bool)), scores, -np.inf)
     mixed = np.einsum("bhij,bjhd->bihd", softmax(scores), v)
-    return mixed.reshape(batch, length, -1) @ weight(weights, name + "c_proj").T
+    projected: Floats = mixed.reshape(batch, length, -1) @ weight(weights, name + "c_proj").T
+    return projected
 
 
 def mlp(weights: Weights, layer: int, x: Floats) -> Floats:
     """Return the feed-forward block with the square of ReLU (So et al. 2021, arXiv:2109.08668)."""
     name = f"transformer.h.{layer}.mlp."
     hidden = np.maximum(x @ weight(weights, name + "c_fc").T, 0.0) ** 2
-    return hidden @ weight(weights, name + "c_proj").T
+    projected: Floats = hidden @ weight(weights, name + "c_proj").T
+    return projected
 
 
 def capped(raw: Floats) -> Floats:
     """Return logits capped smoothly at +-15."""
-    return 15.0 * np.tanh(raw / 15.0)
+    smooth: Floats = 15.0 * np.tanh(raw / 15.0)
+    return smooth
 
 
 def normalised(x: Floats) -> Floats:
     """Return `x` over its root mean square along the last axis (Zhang and Sennrich 2019), without gain."""
-    return x / np.sqrt(np.mean(x * x, axis=-1, keepdims=True) + EPSILON)
+    normal: Floats = x / np.sqrt(np.mean(x * x, axis=-1, keepdims=True) + EPSILON)
+    return normal
 
 
 def softmax(x: Floats) -> Floats:
     """Return the softmax over the last axis."""
     shifted = np.exp(x - x.max(axis=-1, keepdims=True))
-    return shifted / shifted.sum(axis=-1, keepdims=True)
+    normal: Floats = shifted / shifted.sum(axis=-1, keepdims=True)
+    return normal
 
 
 def loss_of_each(logit: Floats, targets: NDArray[np.int64]) -> Floats:

@@ -16,9 +16,7 @@ def table(positions: int, head_dim: int) -> tuple[NDArray[np.float64], NDArray[n
     return np.cos(angle), np.sin(angle)
 
 
-def rotate(
-    x: NDArray[np.float64], cos: NDArray[np.float64], sin: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def rotate(x: NDArray[np.float64], cos: NDArray[np.float64], sin: NDArray[np.float64]) -> NDArray[np.float64]:
     """Rotate `x` (..., position, head, channel) by tables of shape (position, channel / 2)."""
     half = x.shape[-1] // 2
     x1, x2 = x[..., :half], x[..., half:]

@@ -6,25 +6,25 @@ from typing import Any
 
 import torch
 
-from specs.oracles import rotary
 from specs.probes.loading import imported
 from specs.probes.setting import torch_device, torch_dtype
 
+TABLES = ("cos", "sin")
 _TORCH_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float64": torch.float64}
 
 
-def build_model(
-    config: dict[str, int], weights: dict[str, Any], *, table: str = "own", dtype: str | None = None
-) -> Any:
+def build_model(config: dict[str, int], weights: dict[str, Any], *, dtype: str | None = None) -> Any:
     """Return the submission's GPT in evaluation mode, holding `weights`.
 
-    `table` is "own" for the rotary tables that the submission computes, or "oracle" to overwrite its
-    buffers with the right ones, so that a property about something else does not fail over them.
+    `weights` may hold "cos" and "sin" (position, head_dim / 2) beside the parameters. The model's rotary
+    buffers are then overwritten by them, so that a property about something else does not fail over what the
+    submission computed there.
     """
     model = empty_model(config)
-    load(model, weights)
-    if table == "oracle":
-        overwrite_tables(model, config)
+    load(model, {name: value for name, value in weights.items() if name not in TABLES})
+    for name in TABLES:
+        if name in weights:
+            overwrite(getattr(model, name), weights[name])
     model.to(device=torch_device(), dtype=_TORCH_DTYPES[dtype] if dtype else torch_dtype())
     model.eval()
     return model
@@ -43,7 +43,8 @@ def load(model: Any, weights: dict[str, Any]) -> None:
     parameters = dict(model.named_parameters())
     if set(parameters) != set(weights):
         raise LookupError(
-            f"the model's parameters are not the contract's: missing {sorted(set(weights) - set(parameters))}, "
+            "the model's parameters are not the contract's: "
+            f"missing {sorted(set(weights) - set(parameters))}, "
             f"unexpected {sorted(set(parameters) - set(weights))}"
         )
     with torch.no_grad():
@@ -51,20 +52,9 @@ def load(model: Any, weights: dict[str, Any]) -> None:
             parameters[name].copy_(torch.from_numpy(value))
 
 
-def overwrite_tables(model: Any, config: dict[str, int]) -> None:
-    """Write the oracle's cos and sin into the model's buffers, where they have the contract's shape."""
-    head_dim = config["n_embd"] // config["n_head"]
-    positions = model.cos.shape[1]
-    for buffer, right in zip((model.cos, model.sin), rotary.table(positions, head_dim), strict=True):
-        # A table of another shape is the rotary criterion's business.
-        if buffer.shape == (1, positions, 1, head_dim // 2):
-            buffer.copy_(torch.from_numpy(right)[None, :, None, :])
-
-
-def oracle_tables(positions: int, head_dim: int, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the oracle's (cos, sin) in the form that attention takes, each (1, positions, 1, head_dim / 2)."""
-    cos, sin = (
-        torch.from_numpy(part)[None, :, None, :].to(device=torch_device(), dtype=dtype)
-        for part in rotary.table(positions, head_dim)
-    )
-    return cos, sin
+def overwrite(buffer: torch.Tensor, table: Any) -> None:
+    """Write `table` (position, head_dim / 2) into a rotary buffer, as far as it reaches."""
+    positions, pairs = table.shape
+    # A buffer of another shape is the rotary criterion's business.
+    if buffer.ndim == 4 and buffer.shape[1] >= positions and buffer.shape[3] == pairs:
+        buffer[:, :positions].copy_(torch.from_numpy(table)[None, :, None, :])

@@ -48,14 +48,13 @@ def logits(
     weights: Arrays,
     tokens: NDArray[np.int64],
     chunkings: list[list[int]],
-    table: str = "own",
     slots: list[int] | None = None,
 ) -> list[NDArray[Any]]:
     """Return the logits of `tokens` fed to a new cache, once for each way to cut them into chunks.
 
     `slots` gives each cache's initial length, the context's if there is none.
     """
-    model = build_model(config, weights, table=table)
+    model = build_model(config, weights)
     answers = []
     for i, chunks in enumerate(chunkings):
         cache = new_cache(config, tokens.shape[0], slots[i] if slots else config["sequence_len"])
@@ -69,10 +68,9 @@ def cached_and_uncached(
     weights: Arrays,
     tokens: NDArray[np.int64],
     chunkings: list[list[int]],
-    table: str = "own",
 ) -> dict[str, Any]:
     """Return the logits of one uncached pass, and those of each chunking with the positions it reached."""
-    model = build_model(config, weights, table=table)
+    model = build_model(config, weights)
     with torch.no_grad():
         uncached = values(model(tensor(tokens)), "the result of forward")
     cached, positions = [], []
@@ -207,9 +205,7 @@ def history(
 
 
 @probe
-def greedy(
-    config: dict[str, int], weights: Arrays, prompt: list[int], count: int
-) -> dict[str, Any]:
+def greedy(config: dict[str, int], weights: Arrays, prompt: list[int], count: int) -> dict[str, Any]:
     """Return greedy tokens of the engine, and the uncached logits of the sequence that they make."""
     engine = imported("nanochat.engine")
     from specs.oracles.byte_tokenizer import ByteTokenizer

@@ -104,7 +104,7 @@ def interleaved(
 def abandoned(
     prompt: list[int], script: dict[str, Any], options: dict[str, Any], after: int
 ) -> dict[str, Stream]:
-    """Return what an engine yields after another generator was dropped `after` columns on, and a new engine."""
+    """Return what an engine yields after a generator was dropped `after` columns on, and a new engine."""
     engine = new_engine(scripted_model(script, len(prompt), 64, 0))
     left = engine.generate([*prompt, *prompt], **options)
     for _ in itertools.islice(left, after):
@@ -148,10 +148,13 @@ def greedy(
     The logits after each token of the engine's first row come from one forward pass, and from passes
     through the submission's own cache, token by token; None where those raise.
     """
-    model = build_model(config, weights, table="oracle", dtype="float32")
+    model = build_model(config, weights, dtype="float32")
     options = {"num_samples": num_samples, "max_tokens": length, "temperature": 0.0}
     rows = columns(new_engine(model).generate(list(prompt), **options), length + 50)["tokens"]
-    slow = [int(token) for token in itertools.islice(model.generate(list(prompt), length, temperature=0.0), length + 50)]
+    slow = [
+        int(token)
+        for token in itertools.islice(model.generate(list(prompt), length, temperature=0.0), length + 50)
+    ]
     fast = [column[0] for column in rows]
     return {
         "engine": rows,
@@ -194,14 +197,13 @@ def slow(
     config: dict[str, int],
     weights: dict[str, Any],
     prompt: list[int],
-    max_tokens: int,
     options: list[dict[str, Any]],
 ) -> dict[str, Any]:
-    """Return the tokens that `GPT.generate` yields with each of `options`, and the logits after the prompt."""
-    model = build_model(config, weights, table="oracle", dtype="float32")
+    """Return what `GPT.generate` yields with each of `options`, and the logits after the prompt."""
+    model = build_model(config, weights, dtype="float32")
     given, states = list(prompt), random_states()
     texts = [
-        [int(t) for t in itertools.islice(model.generate(given, max_tokens, **each), max_tokens + 50)]
+        [int(token) for token in itertools.islice(model.generate(given, **each), each["max_tokens"] + 50)]
         for each in options
     ]
     unchanged = given == prompt and random_states() == states
@@ -217,9 +219,10 @@ def slow(
 def scripted_model(script: dict[str, Any], prompt: int, sequence_len: int, padding: int) -> ScriptedModel:
     """Return a model that follows `script`, with `padding` rows of vocabulary that the tokenizer has not.
 
-    `script` is {"paths": [(tokens, says), ...]}, {"choices": number, "ids": number} or {"logits": array}:
-    the scripts `following`, `hashing` and `constant` of `specs.probes.scripted`. `prompt` is the prompt's
-    length. The model has fewer key/value heads than query heads, as an engine must expect.
+    `script` is {"paths": [(tokens, says), ...]}, {"choices": number, "ids": number}, {"logits": array} or
+    {"steps": ids}: the scripts `following`, `hashing`, `constant` and `reciting` of `specs.probes.scripted`.
+    `prompt` is the prompt's length. The model has fewer key/value heads than query heads, as an engine must
+    expect.
     """
     config = ScriptedConfig(
         sequence_len=sequence_len,
@@ -232,6 +235,8 @@ def scripted_model(script: dict[str, Any], prompt: int, sequence_len: int, paddi
         said = scripted.following(config.vocab_size, prompt, script["paths"])
     elif "choices" in script:
         said = scripted.hashing(config.vocab_size, script["choices"], script["ids"])
+    elif "steps" in script:
+        said = scripted.reciting(config.vocab_size, prompt, script["steps"])
     else:
         said = scripted.constant(script["logits"])
     return ScriptedModel(config, said)

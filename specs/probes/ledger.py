@@ -1,8 +1,8 @@
 """Counts the bytes of tensors, on any device: an allocation ledger, and on a GPU its allocator as well.
 
 Theory of operation. `Ledger` is a dispatch mode: torch shows it every operation that reaches a kernel,
-also those of autograd and those under inference mode, with what it returns. The storage of each tensor
-returned is entered once, by a weak reference. Storages are what memory is: a view, an expanded or a transposed
+also those of autograd and those under inference mode, with what it returns. The storage of each returned
+tensor is entered once, by a weak reference. Storages are what memory is: a view, an expanded or a transposed
 tensor shares one and adds nothing, and a view of one row keeps all rows alive. A storage's Python object
 lives exactly as long as its memory, so the end of the weak reference is the release of the memory.
 

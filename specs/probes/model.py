@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from specs.probes.building import build_model, empty_model, oracle_tables
+from specs.probes.building import build_model, empty_model
 from specs.probes.loading import imported
 from specs.probes.registry import probe
 from specs.probes.setting import torch_device, torch_dtype
@@ -22,11 +22,10 @@ def logits(
     config: dict[str, int],
     weights: Arrays,
     batches: list[NDArray[np.int64]],
-    table: str = "oracle",
     dtype: str | None = None,
 ) -> list[NDArray[Any]]:
     """Return the logits of each batch of tokens, one forward pass after another on one model."""
-    model = build_model(config, weights, table=table, dtype=dtype)
+    model = build_model(config, weights, dtype=dtype)
     with torch.no_grad():
         return [values(model(tensor(batch)), "the result of forward") for batch in batches]
 
@@ -35,10 +34,10 @@ def logits(
 def logits_of_weights(
     config: dict[str, int], variants: list[Arrays], tokens: NDArray[np.int64]
 ) -> list[NDArray[Any]]:
-    """Return the logits of `tokens` under each of several sets of weights, right rotary tables."""
+    """Return the logits of `tokens` under each of several sets of weights."""
     answers = []
     for weights in variants:
-        model = build_model(config, weights, table="oracle")
+        model = build_model(config, weights)
         with torch.no_grad():
             answers.append(values(model(tensor(tokens)), "the result of forward"))
     return answers
@@ -49,7 +48,7 @@ def logits_form(
     config: dict[str, int], weights: Arrays, tokens: NDArray[np.int64], index_dtype: str, dtype: str
 ) -> dict[str, Any]:
     """Return dtype and values of the logits for indices of an integer dtype and a model of a float dtype."""
-    model = build_model(config, weights, table="oracle", dtype=dtype)
+    model = build_model(config, weights, dtype=dtype)
     indices = tensor(tokens, getattr(torch, index_dtype))
     before = indices.clone()
     with torch.no_grad():
@@ -70,7 +69,7 @@ def loss(
     reduction: str | None = None,
 ) -> list[NDArray[Any]]:
     """Return the loss for each of several sets of targets."""
-    model = build_model(config, weights, table="oracle")
+    model = build_model(config, weights)
     options = {} if reduction is None else {"loss_reduction": reduction}
     with torch.no_grad():
         return [values(model(tensor(tokens), tensor(t), **options), "the loss") for t in targets]
@@ -81,7 +80,7 @@ def gradients(
     config: dict[str, int], weights: Arrays, tokens: NDArray[np.int64], targets: NDArray[np.int64]
 ) -> dict[str, Any]:
     """Return the gradient of the mean loss by every parameter, in float32; None where there is none."""
-    model = build_model(config, weights, table="oracle", dtype="float32")
+    model = build_model(config, weights, dtype="float32")
     model.train()
     model(tensor(tokens), tensor(targets)).backward()
     return {
@@ -92,22 +91,17 @@ def gradients(
 
 @probe
 def attention(
-    config: dict[str, int], weights: Arrays, x: NDArray[np.float32], starts: list[int], table: str = "oracle"
+    config: dict[str, int], weights: Arrays, x: NDArray[np.float32], starts: list[int]
 ) -> list[NDArray[Any]]:
     """Return the first layer's attention output of `x` (batch, position, channel) from each start position.
 
     Position p of `x` gets the rotary angles of position start + p.
     """
-    model = build_model(config, weights, table=table, dtype="float32")
+    model = build_model(config, weights, dtype="float32")
     length = x.shape[1]
-    if table == "oracle":
-        head_dim = config["n_embd"] // config["n_head"]
-        cos, sin = oracle_tables(max(starts) + length, head_dim, torch.float32)
-    else:
-        cos, sin = model.cos, model.sin
     answers = []
     for start in starts:
-        cos_sin = (cos[:, start : start + length], sin[:, start : start + length])
+        cos_sin = (model.cos[:, start : start + length], model.sin[:, start : start + length])
         with torch.no_grad():
             answer = model.transformer.h[0].attn(tensor(x, torch.float32), cos_sin, None)
         answers.append(values(answer, "the output of attention"))
@@ -118,23 +112,20 @@ def attention(
 def attention_at(
     config: dict[str, int], weights: Arrays, x: NDArray[np.float32], positions: list[list[int]]
 ) -> list[NDArray[Any]]:
-    """Return the first layer's attention output of `x` with each list of positions, right rotary tables."""
-    model = build_model(config, weights, table="oracle", dtype="float32")
-    head_dim = config["n_embd"] // config["n_head"]
-    cos, sin = oracle_tables(max(max(p) for p in positions) + 1, head_dim, torch.float32)
+    """Return the first layer's attention output of `x` with each list of positions."""
+    model = build_model(config, weights, dtype="float32")
     answers = []
     for chosen in positions:
+        cos_sin = (model.cos[:, chosen], model.sin[:, chosen])
         with torch.no_grad():
-            answer = model.transformer.h[0].attn(
-                tensor(x, torch.float32), (cos[:, chosen], sin[:, chosen]), None
-            )
+            answer = model.transformer.h[0].attn(tensor(x, torch.float32), cos_sin, None)
         answers.append(values(answer, "the output of attention"))
     return answers
 
 
 @probe
-def refuses(config: dict[str, int]) -> str:
-    """Build a configuration that the contract forbids; return "accepted" if nothing was raised."""
+def builds(config: dict[str, int]) -> str:
+    """Build a model of a configuration; return "accepted" if nothing was raised."""
     gpt = imported("nanochat.gpt")
     gpt.GPT(gpt.GPTConfig(**config))
     return "accepted"
@@ -144,8 +135,8 @@ def refuses(config: dict[str, int]) -> str:
 def forward_beyond(
     config: dict[str, int], weights: Arrays, tokens: NDArray[np.int64], chunks: list[int]
 ) -> NDArray[Any]:
-    """Return the logits of more tokens than the context holds, fed to a cache in `chunks` if there are any."""
-    model = build_model(config, weights, table="own", dtype="float32")
+    """Return the logits of tokens that may exceed the context, fed to a cache in `chunks`, if any."""
+    model = build_model(config, weights, dtype="float32")
     with torch.no_grad():
         if not chunks:
             return values(model(tensor(tokens)), "the result of forward")
@@ -162,6 +153,14 @@ def forward_beyond(
             pieces.append(values(piece, "the result of forward"))
             start += size
         return np.concatenate(pieces, axis=1)
+
+
+@probe
+def default_config() -> dict[str, int]:
+    """Return the fields of a configuration made without arguments."""
+    config = imported("nanochat.gpt").GPTConfig()
+    names = ("sequence_len", "vocab_size", "n_layer", "n_head", "n_kv_head", "n_embd")
+    return {name: int(getattr(config, name)) for name in names}
 
 
 @probe
@@ -201,7 +200,7 @@ def fresh(config: dict[str, int], how: str, tokens: NDArray[np.int64]) -> dict[s
 @probe
 def side_effects(config: dict[str, int], weights: Arrays, tokens: NDArray[np.int64]) -> dict[str, Any]:
     """Return what two forward passes changed besides giving logits."""
-    model = build_model(config, weights, table="oracle")
+    model = build_model(config, weights)
     before = {name: tensor_.clone() for name, tensor_ in model.state_dict().items()}
     state = torch.get_rng_state()
     with torch.no_grad():

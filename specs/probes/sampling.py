@@ -23,7 +23,7 @@ def draw(
     top_k: int | None = None,
     calls: int = 1,
 ) -> list[NDArray[Any]]:
-    """Return the ids of `calls` draws from `logits` (row, vocabulary), one after another with one generator."""
+    """Return the ids of `calls` draws from `logits` (row, vocabulary), made in turn with one generator."""
     sample = imported("nanochat.engine").sample_next_token
     generator = torch.Generator(device=torch_device()).manual_seed(seed)
     answers = []
@@ -50,9 +50,7 @@ def draw_repeated(
 
 
 @probe
-def traces(
-    logits: NDArray[np.float32], seed: int, temperature: float, top_k: int | None
-) -> dict[str, bool]:
+def traces(logits: NDArray[np.float32], seed: int, temperature: float, top_k: int | None) -> dict[str, bool]:
     """Return what one draw changed besides the state of its own generator."""
     sample = imported("nanochat.engine").sample_next_token
     generator = torch.Generator(device=torch_device()).manual_seed(seed)

@@ -44,8 +44,9 @@ class ScriptedConfig:
 class ScriptedModel(nn.Module):
     """Answers like a `GPT` of the contract, by a script.
 
-    `calls` counts the forward passes, `fed` holds the shape (rows, tokens) of what each was given, `histories`
-    the tokens that every row had seen by then, and `gradients` whether any pass ran with gradients enabled.
+    `calls` counts the forward passes, `fed` holds the shape (rows, tokens) of what each was given,
+    `histories` the tokens that every row had seen by then, and `gradients` whether any pass ran with
+    gradients enabled.
     """
 
     def __init__(self, config: ScriptedConfig, script: Script) -> None:
@@ -119,10 +120,8 @@ def naming(vocab_size: int, names: Callable[[Sequence[int]], Sequence[int]]) -> 
     return script
 
 
-def following(
-    vocab_size: int, prompt: int, paths: Sequence[tuple[Sequence[int], Sequence[int]]]
-) -> Script:
-    """Return the script of `specs.oracles.engine.follow`: it stays on the paths as long as the engine does."""
+def following(vocab_size: int, prompt: int, paths: Sequence[tuple[Sequence[int], Sequence[int]]]) -> Script:
+    """Return the script of `specs.oracles.engine.follow`: on the paths as long as the engine is."""
     return naming(vocab_size, lambda history: engine.follow(history, prompt, paths))
 
 
@@ -135,3 +134,8 @@ def constant(logits: Sequence[float]) -> Script:
     """Return the script that says the same whatever it has seen."""
     held = torch.tensor(logits, dtype=torch.float32)
     return lambda _history: held
+
+
+def reciting(vocab_size: int, prompt: int, ids: Sequence[int]) -> Script:
+    """Return the script that says `ids` in turn, whatever else it sees, and the last of them for good."""
+    return naming(vocab_size, lambda history: [ids[min(len(history) - prompt, len(ids) - 1)]])

@@ -1,0 +1,241 @@
+"""KV cache consistency, the store: what was inserted comes back, in order, and nothing else.
+
+Keys and values are random numbers and no model is involved.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from specs import draws, tolerances
+from specs.compare import expect_close, expect_equal
+from specs.law import law
+from specs.probe import Probe
+from specs.strategies import compositions, seeds
+
+CRITERION = "cache"
+
+ENTRY_AXES = ("row", "head", "position", "channel")
+
+
+@law(
+    examples=15,
+    cases=[{"layers": 2, "chunks": [1, 1], "seed": 0, "slots": 4}],
+    layers=st.integers(1, 4),
+    chunks=compositions(max_total=12),
+    seed=seeds,
+    slots=st.sampled_from([1, 4, 16]),
+)
+def test_the_position_counts_what_every_layer_holds(
+    probe: Probe, layers: int, chunks: list[int], seed: int, slots: int
+) -> None:
+    """The position is the number of tokens that every layer holds: it moves once, when the last layer is in.
+
+    Kills: a position advanced by the first layer, by every layer, or by one whatever the chunk.
+    """
+    steps = [insertion(seed + i, layers, 1, 2, size, 4) for i, size in enumerate(chunks)]
+    answers = run(probe, steps, slots)
+    reached = 0
+    for i, (size, answer) in enumerate(zip(chunks, answers, strict=True)):
+        expect_equal(
+            answer["during"],
+            [reached] * layers,
+            f"the position before each layer of chunk {i} of {chunks} was inserted",
+        )
+        reached += size
+        expect_equal(answer["position"], reached, f"the position after chunk {i} of {chunks}")
+
+
+@law(
+    examples=15,
+    cases=[
+        {"layers": 2, "rows": 2, "heads": 2, "chunks": [1, 2, 1], "seed": 0, "slots": 2, "dtype": "float32"}
+    ],
+    layers=st.integers(1, 3),
+    rows=st.integers(1, 3),
+    heads=st.integers(1, 3),
+    chunks=compositions(max_total=12),
+    seed=seeds,
+    slots=st.sampled_from([1, 2, 8, 64]),
+    dtype=st.sampled_from(["float32", "bfloat16"]),
+)
+def test_insertion_returns_everything_so_far(
+    probe: Probe, layers: int, rows: int, heads: int, chunks: list[int], seed: int, slots: int, dtype: str
+) -> None:
+    """After each insertion a layer gets back all its keys and values so far, in order, bit for bit.
+
+    Kills: layers that share slots, keys and values exchanged, heads and positions exchanged, entries
+    rounded or rewritten by a later step.
+    """
+    steps = [insertion(seed + i, layers, rows, heads, size, 4, dtype) for i, size in enumerate(chunks)]
+    check_entries(run(probe, steps, slots, dtype), steps, dtype)
+
+
+@law(
+    examples=4,
+    cases=[
+        {"layers": 2, "chunks": [3, 70, 1, 130, 2], "seed": 0},
+        {"layers": 2, "chunks": [1] * 70, "seed": 1},
+    ],
+    layers=st.integers(1, 3),
+    chunks=st.lists(st.sampled_from([1, 2, 63, 64, 65, 200]), min_size=3, max_size=6),
+    seed=seeds,
+)
+def test_growth_keeps_what_was_stored(probe: Probe, layers: int, chunks: list[int], seed: int) -> None:
+    """When a cache grows, once or several times, everything stored before stays where it was.
+
+    Kills: growth that reinterprets memory, forgets a layer, or stops after the first time.
+    """
+    steps = [insertion(seed + i, layers, 2, 2, size, 2) for i, size in enumerate(chunks)]
+    check_entries(run(probe, steps, 4, "float32"), steps, "float32")
+
+
+@law(
+    examples=8,
+    seed=seeds,
+    layers=st.integers(1, 3),
+    chunks=compositions(max_total=8),
+    slots=st.sampled_from([2, 32]),
+)
+def test_what_a_slot_held_before_does_not_matter(
+    probe: Probe, seed: int, layers: int, chunks: list[int], slots: int
+) -> None:
+    """Slots that held huge numbers before a reset have no influence on what is stored afterwards.
+
+    Kills: entries added to what a slot held, returned keys that reach beyond the tokens held.
+    """
+    dirt = insertion(seed, layers, 2, 2, 20, 4)
+    dirt = {**dirt, "k": dirt["k"] * np.float32(1e4), "v": dirt["v"] * np.float32(1e4)}
+    steps = [insertion(seed + 1 + i, layers, 2, 2, size, 4) for i, size in enumerate(chunks)]
+    answers = run(probe, [dirt, {"do": "reset"}, *steps], slots, "float32")
+    check_entries(answers[2:], steps, "float32")
+
+
+operations = st.lists(
+    st.one_of(
+        st.tuples(st.just("insert"), st.sampled_from([1, 1, 2, 5, 64])),
+        st.tuples(st.just("reset"), st.just(0)),
+        st.tuples(st.just("prefill"), st.integers(1, 9)),
+    ),
+    min_size=1,
+    max_size=8,
+)
+
+
+@law(
+    examples=20,
+    cases=[
+        {"layers": 2, "rows": 2, "operations": [("prefill", 3), ("insert", 1), ("reset", 0), ("insert", 2)],
+         "seed": 0, "slots": 4},
+        {"layers": 1, "rows": 3, "operations": [("insert", 64), ("insert", 1), ("reset", 0), ("prefill", 2)],
+         "seed": 1, "slots": 4},
+    ],
+    layers=st.integers(1, 3),
+    rows=st.integers(1, 3),
+    operations=operations,
+    seed=seeds,
+    slots=st.sampled_from([1, 4, 64]),
+)  # fmt: skip  # one case a line reads better
+def test_any_history_gives_the_tokens_held(
+    probe: Probe, layers: int, rows: int, operations: list[tuple[str, int]], seed: int, slots: int
+) -> None:
+    """After any sequence of insertions, resets and copies, a cache holds what a plain list would hold.
+
+    Kills: what only the second use shows: stale lengths, a reset after growth, a copy into a used cache.
+    """
+    steps: list[dict[str, Any]] = []
+    held = 0
+    for i, (kind, size) in enumerate(operations):
+        if kind == "prefill" and held:
+            # A copy goes into an empty cache.
+            steps.append({"do": "reset"})
+            held = 0
+        if kind == "reset":
+            steps.append({"do": "reset"})
+            held = 0
+        else:
+            filled = insertion(seed + i, layers, rows if kind == "insert" else 1, 2, size, 2)
+            steps.append({**filled, "do": kind})
+            held += size
+    answers = probe(
+        "cache.history",
+        shape={"rows": rows, "heads": 2, "head_dim": 2, "layers": layers},
+        slots=slots,
+        steps=steps,
+        dtype="float32",
+    )
+    check_history(answers, steps, rows)
+
+
+@law(examples=6, seed=seeds, dtype=st.sampled_from(["float32", "bfloat16"]), slots=st.sampled_from([1, 8]))
+def test_the_cache_keeps_the_dtype(probe: Probe, seed: int, dtype: str, slots: int) -> None:
+    """Keys and values come back in the dtype that they were stored in.
+
+    Kills: a cache that is always float32 or always bfloat16.
+    """
+    steps = [insertion(seed, 2, 1, 2, size, 4, dtype) for size in (2, 1)]
+    for answer in run(probe, steps, slots, dtype):
+        expect_equal(answer["dtypes"], [dtype], "the dtypes of the keys and values")
+
+
+def insertion(
+    seed: int, layers: int, rows: int, heads: int, tokens: int, head_dim: int, dtype: str = "float32"
+) -> dict[str, Any]:
+    """Return a step that inserts random keys and values into every layer."""
+    return {
+        "do": "insert",
+        "k": draws.normal(2 * seed, layers, rows, heads, tokens, head_dim, dtype=dtype),
+        "v": draws.normal(2 * seed + 1, layers, rows, heads, tokens, head_dim, dtype=dtype),
+    }
+
+
+def run(
+    probe: Probe, steps: list[dict[str, Any]], slots: int, dtype: str | None = None
+) -> list[dict[str, Any]]:
+    """Run the steps on one cache whose shape is that of the first insertion."""
+    layers, rows, heads, _, head_dim = steps[0]["k"].shape
+    shape = {"rows": rows, "heads": heads, "head_dim": head_dim, "layers": layers}
+    answers: list[dict[str, Any]] = probe("cache.history", shape=shape, slots=slots, steps=steps, dtype=dtype)
+    return answers
+
+
+def check_entries(answers: list[dict[str, Any]], steps: list[dict[str, Any]], dtype: str) -> None:
+    """Require every insertion to return all keys and values so far, bit for bit."""
+    for i, answer in enumerate(answers):
+        for name, what in (("k", "keys"), ("v", "values")):
+            want = np.concatenate([step[name] for step in steps[: i + 1]], axis=3)
+            for layer in range(want.shape[0]):
+                expect_close(
+                    answer[name][layer],
+                    want[layer],
+                    tolerances.EXACT,
+                    f"the {what} of layer {layer} after insertion {i} ({dtype})",
+                    ENTRY_AXES,
+                )
+
+
+def check_history(answers: list[dict[str, Any]], steps: list[dict[str, Any]], rows: int) -> None:
+    """Replay the steps on plain lists, and require the cache to say the same after each."""
+    held: dict[str, list[NDArray[np.float32]]] = {"k": [], "v": []}
+    for i, (step, answer) in enumerate(zip(steps, answers, strict=True)):
+        if step["do"] == "reset":
+            held = {"k": [], "v": []}
+        else:
+            for name in held:
+                copies = rows if step["do"] == "prefill" else 1
+                held[name].append(np.repeat(step[name], copies, axis=1))
+        what = f"step {i} ({step['do']})"
+        expect_equal(
+            answer["position"], sum(part.shape[3] for part in held["k"]), f"the position after {what}"
+        )
+        if step["do"] != "insert":
+            continue
+        for name, kind in (("k", "keys"), ("v", "values")):
+            want = np.concatenate(held[name], axis=3)
+            for layer in range(want.shape[0]):
+                where = f"the {kind} of layer {layer} at {what}"
+                expect_close(answer[name][layer], want[layer], tolerances.EXACT, where, ENTRY_AXES)

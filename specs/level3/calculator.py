@@ -1,0 +1,469 @@
+"""The calculator: arithmetic on numbers and `.count` of string literals, and nothing else, ever."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from specs.compare import broken, expect, expect_equal, quoted
+from specs.law import law
+from specs.oracles import calculator
+from specs.oracles.calculator import Expression
+from specs.probe import Probe
+
+CRITERION = "tools"
+
+
+decimals = st.lists(st.sampled_from("0123456789"), min_size=1, max_size=3).map("".join)
+
+
+@st.composite
+def numbers(draw: st.DrawFn) -> Expression:
+    """Draw a number without a sign: small, large, or with up to three digits after the point."""
+    whole = draw(st.one_of(st.integers(0, 12), st.integers(0, 9_999), st.integers(0, 10**9)))
+    if draw(st.booleans()):
+        return calculator.number(str(whole))
+    return calculator.number(f"{whole}.{draw(decimals)}")
+
+
+def combined(parts: st.SearchStrategy[Expression]) -> st.SearchStrategy[Expression]:
+    """Return expressions made of smaller ones."""
+    return st.one_of(
+        st.builds(calculator.parenthesised, parts),
+        st.builds(calculator.negative, parts),
+        st.builds(calculator.binary, parts, st.sampled_from("+-*/"), parts, st.sampled_from(["", "", " "])),
+    )
+
+
+expressions = st.recursive(numbers(), combined, max_leaves=6).filter(lambda drawn: len(drawn.text) <= 100)
+
+
+def binary(left: str, symbol: str, right: str) -> Expression:
+    """Return an expression of two numbers, or of a number and an expression's text made the same way."""
+    return calculator.binary(calculator.number(left), symbol, calculator.number(right), " ")
+
+
+@law(
+    examples=80,
+    cases=[
+        {"drawn": calculator.number("7")},
+        {"drawn": binary("7", "/", "2")},
+        {"drawn": binary("4", "/", "2")},
+        {"drawn": binary("5", "-", "5")},
+        {"drawn": calculator.negative(calculator.number("3.5"))},
+        {"drawn": calculator.binary(calculator.number("2"), "+", binary("3", "*", "4"))},
+        {"drawn": calculator.binary(binary("2", "+", "3"), "*", calculator.number("4"))},
+        {"drawn": calculator.binary(binary("9", "-", "5"), "-", calculator.number("3"))},
+        {"drawn": calculator.binary(calculator.number("9"), "-", binary("5", "-", "3"))},
+        {"drawn": binary("123456789012", "*", "987654321098")},
+    ],
+    drawn=expressions,
+)
+def test_arithmetic_is_pythons(probe: Probe, drawn: Expression) -> None:
+    """Sums, products, quotients, signs and parentheses have the value that Python gives them.
+
+    Kills: operators of one rank taken from right to left, signs lost, integer division, a result of 0
+    taken for none, numbers with a point refused, blanks refused, large results refused.
+    """
+    (got,) = probe("tools.calculate", expressions=[drawn.text])
+    if drawn.value is None:
+        expect_equal(got, None, f"use_calculator({drawn.text!r}), which divides by zero")
+        return
+    want = float(drawn.value)
+    if not isinstance(got, int | float) or not abs(got - want) <= drawn.tolerance:
+        broken(
+            f"use_calculator({drawn.text!r}): got {shown(got)}, want {want!r} within {drawn.tolerance:.1g}"
+        )
+
+
+@law(
+    examples=10,
+    zero=st.sampled_from(["0", "0.0", "(5 - 5)", "(0 * 7)", "(1.5 - 1.5)"]),
+    before=st.sampled_from(["", "1 + ", "2 * ", "-"]),
+    top=numbers(),
+)
+def test_division_by_zero_has_no_result(probe: Probe, zero: str, before: str, top: Expression) -> None:
+    """A division by zero has no result: None.
+
+    Kills: an exception that reaches the caller, infinity, 0.
+    """
+    text = f"{before}{top.text} / {zero}"
+    expect_equal(outcome(probe, text), None, f"use_calculator({text!r})")
+
+
+LETTERS = "aab, .'\"()0123+-*/_[]{}:;=<>|é日🙂"
+WORDS = [
+    "import",
+    "__",
+    "eval",
+    "exec",
+    "open(",
+    "lambda",
+    "count",
+    "print",
+    "input",
+    "file",
+    "ab",
+    "1,000",
+    "1 + 1",
+]
+
+contents = st.lists(st.one_of(st.sampled_from(LETTERS), st.sampled_from(WORDS)), max_size=12).map("".join)
+quotes = st.sampled_from("'\"")
+
+
+@law(
+    examples=60,
+    cases=[
+        {"text": "strawberry", "part": "r", "span": None, "quote": "'", "other": "'"},
+        {"text": "a,b,c", "part": ",", "span": None, "quote": "'", "other": '"'},
+        {"text": "1,000,000", "part": "1000", "span": None, "quote": '"', "other": "'"},
+        {"text": "aaaa", "part": "aa", "span": None, "quote": "'", "other": "'"},
+        {"text": "abc", "part": "z", "span": None, "quote": "'", "other": "'"},
+        {"text": "it's", "part": "'", "span": None, "quote": '"', "other": '"'},
+        {"text": "__import__('os')", "part": "__", "span": None, "quote": '"', "other": '"'},
+        {"text": "1+1 = 2", "part": "1", "span": None, "quote": '"', "other": '"'},
+        {"text": "Strawberry", "part": "s", "span": None, "quote": '"', "other": '"'},
+        {"text": "x').count('", "part": "'", "span": None, "quote": '"', "other": '"'},
+        {"text": "Übergrößenträger", "part": "ß", "span": None, "quote": "'", "other": "'"},
+        {"text": "  two  blanks ", "part": " ", "span": None, "quote": "'", "other": "'"},
+        {"text": "", "part": "a", "span": None, "quote": "'", "other": "'"},
+    ],
+    text=contents,
+    part=contents,
+    span=st.one_of(st.none(), st.tuples(st.integers(0, 12), st.integers(1, 3))),
+    quote=quotes,
+    other=quotes,
+)
+def test_count_is_pythons(
+    probe: Probe, text: str, part: str, span: tuple[int, int] | None, quote: str, other: str
+) -> None:
+    """'text'.count('part') is what Python counts, whatever stands between the quotes.
+
+    Kills: separators or blanks stripped inside strings, overlapping matches counted, case folded, words
+    that look dangerous refused inside a string, quotes inside the other kind of quotes, letters beyond
+    ASCII.
+    """
+    if span is not None:  # a part that is there
+        part = text[span[0] : span[0] + span[1]]
+    text, part = text.replace(quote, ""), part.replace(other, "")
+    expression = f"{quote}{text}{quote}.count({other}{part}{other})"
+    expect_equal(outcome(probe, expression), text.count(part), f"use_calculator({expression!r})")
+
+
+ATTACKS = [
+    "x",
+    "abs",
+    "print",
+    "x + 1",
+    "1 + x",
+    "None",
+    "__name__",
+    "__builtins__",
+    "__import__('os')",
+    "__import__('os').getpid()",
+    "__import__('os').system('true')",
+    "__import__('subprocess').run(['true'])",
+    "__import__('os').environ.setdefault('CALCULATOR', '1')",
+    "import os",
+    "from os import getpid",
+    "open('/dev/null')",
+    "open('/dev/null').read().count('a')",
+    "eval('1 + 1')",
+    "exec('x = 1')",
+    "compile('1', '', 'eval')",
+    "print('hello')",
+    "globals()",
+    "len('abc')",
+    "abs(-1)",
+    "int('7')",
+    "pow(2, 3)",
+    "max(1, 2)",
+    "sum([1, 2])",
+    "(lambda: 1)()",
+    "(lambda x: x + 1)(2)",
+    "lambda: 0",
+    "[c for c in 'abc']",
+    "sum(1 for _ in 'abc')",
+    "(x := 5)",
+    "(x := 5) + x",
+    "x = 5",
+    "del x",
+    "assert 0",
+    "raise ValueError",
+    "1; print(1)",
+    "1\nprint(1)",
+    "while True: pass",
+    "def f(): pass",
+    "(1).real",
+    "1 .real",
+    "(1).__class__",
+    "(1).bit_length()",
+    "().__class__.__bases__[0].__subclasses__()",
+    "''.__class__.__mro__[1].__subclasses__()",
+    "'abc'.__class__",
+    "'abc'.__len__()",
+    "'abc'.upper()",
+    "'abc'.upper().count('A')",
+    "'abc'.lower",
+    "'a b'.split()",
+    "'abc'.index('b')",
+    "'abc'.find('b')",
+    "'abc'.encode()",
+    "'{}'.format(1)",
+    "'{0.__class__}'.format(1)",
+    "'{0.__class__}'.format(1).count('c')",
+    "'%s' % open",
+    "'abc'.count",
+    "'abc'.count.__self__",
+    "'abc'.count.__class__('a')",
+    "'abc'.count('a').real",
+    "'abc'.count('a').__class__",
+    "'abc'.count('a').bit_length()",
+    "'abc'.count('a')()",
+    "'abc'.count(x)",
+    "x.count('a')",
+    "'abc'.count(__name__)",
+    "'abc'.count(str(1))",
+    "'abc'.count(open('/dev/null').read())",
+    "'abc'.count('a', x)",
+    "'abc'.count(*['a'])",
+    "'abc'.count(**{})",
+    "'abc'.count(sub='a')",
+    "'abc'.count(x='a')",
+    "'abc'.count((lambda: 'a')())",
+    "'abc'.count('a' if x else 'b')",
+    "'abc'.count((y := 'a'))",
+    "'abc'.count('a' + x)",
+    "'abc'.count([c for c in 'a'][0])",
+    "'abc'.count('A'.lower())",
+    "'abc'.count(1)",
+    "'abc'.count()",
+    "(1).count(1)",
+    "[1, 2].count(1)",
+    "('a', 'b').count('a')",
+    "['a', 'b'].count('a')",
+    "('a' * 3).count('a')",
+    "'abc'[0].count('a')",
+    "'abc'[::-1].count('a')",
+    "f'{open}'.count('o')",
+    "f'{__name__}'.count('o')",
+    "'abc'.count(f'{open}')",
+    "f\"{__import__('os').getpid()}\".count('1')",
+    "'a'.count('a') + __import__('os').getpid()",
+    "'a'.count('a') or open('/dev/null')",
+    "open('/dev/null') if 1 else 0",
+    "0 if 1 else open('/dev/null')",
+    "[].append(1)",
+    "{}.get('a')",
+    "{'a': 1}['a'].count('a')",
+    "type('X', (), {})",
+    "getattr('abc', 'count')('a')",
+    "vars()",
+    "help",
+    "`ls`",
+    "$(ls)",
+    "yield 1",
+    "await x",
+    "async def f(): pass",
+    "@x",
+]
+
+
+@law()
+def test_nothing_but_numbers_and_count_has_a_result(probe: Probe) -> None:
+    """Names, attributes, calls, statements and counts of anything but string literals have no result.
+
+    Kills: `eval`, also behind a list of forbidden words or without builtins; an evaluator that follows
+    attributes or calls what it finds.
+    """
+    for attack, got in zip(ATTACKS, probe("tools.calculate", expressions=ATTACKS), strict=True):
+        expect(got is None, f"use_calculator({attack!r}): got {shown(got)}, want None")
+
+
+HARMLESS = [
+    "1 + 1",
+    "2 * (3 - 4.5)",
+    "1 / 0",
+    "1 +",
+    "hello",
+    "'abc'.count('a')",
+    "'a,b'.count(1)",
+    "x.y('z')",
+]
+
+REACHES = (
+    "open",
+    "os.",
+    "subprocess.",
+    "socket.",
+    "import",
+    "ctypes.",
+    "shutil.",
+    "glob.",
+    "pty.",
+    "tempfile.",
+    "builtins.input",
+    "object.__getattr__",
+    "object.__setattr__",
+    "object.__delattr__",
+    "signal.",
+    "sys.set",
+    "gc.",
+    "code.__new__",
+    "function.__new__",
+    "exec",
+)
+"""Beginnings of the names of audit events by which Python reports that code reaches out of itself."""
+
+
+@law()
+def test_no_expression_reaches_out(probe: Probe) -> None:
+    """Whatever the expression, the calculator opens, starts, imports and executes nothing on its behalf.
+
+    Events that harmless expressions cause as well are the calculator's own way of working, and free.
+    Kills: an `eval` whose result is only looked at afterwards, a filter that runs what it filters.
+    """
+    got = probe("tools.audited", harmless=HARMLESS, attacks=ATTACKS)
+    usual = {event for events in got["harmless"] for event in events}
+    for attack, events in zip(ATTACKS, got["attacks"], strict=True):
+        unusual = [event for event in events if event.startswith(REACHES) and event not in usual]
+        expect(not unusual, f"use_calculator({attack!r}) caused {unusual}, which a sum does not")
+
+
+SCRAPS = "0123456789+-*/().,'\"_ceontxj \t\n\0\\#[]{}:=é日\ud800"
+anything = st.lists(st.integers(0, 0x10FFFF), max_size=20).map(lambda codes: "".join(map(chr, codes)))
+texts = st.one_of(
+    anything,
+    st.lists(st.sampled_from(SCRAPS), max_size=20).map("".join),
+    st.lists(st.sampled_from([*ATTACKS, *HARMLESS, ".count(", "'", "(", ")", "+", " "]), max_size=4).map(
+        "".join
+    ),
+).map(lambda text: text.replace("**", "*"))  # what a power costs is not the matter here
+
+
+@law(examples=25, drawn=st.lists(texts, min_size=1, max_size=6))
+def test_any_text_is_answered_without_an_exception(probe: Probe, drawn: list[str]) -> None:
+    """The calculator never raises, whatever the text: half expressions, other characters, no text at all.
+
+    Kills: exceptions of the parser or of an operation that reach the caller.
+    """
+    for text, got in zip(drawn, probe("tools.calculate", expressions=drawn), strict=True):
+        expect(not was_raised(got), f"use_calculator({text!r}) {shown(got)}, want a value or None")
+
+
+MONSTERS = [
+    "(" * 5000,
+    "(" * 5000 + "1" + ")" * 5000,
+    "(" * 90 + "1" + ")" * 90,
+    "-" * 100_000 + "1",
+    "- " * 3000 + "1",
+    "1" + "+1" * 20_000,
+    "1" + "*(1" * 2000 + ")" * 2000,
+    "9" * 100_000,
+    "9" * 5000 + "*" + "9" * 5000,
+    "*".join(["9" * 50] * 300),
+    "*".join(["9" * 300] * 2000),
+    "9" * 400 + ".0 * 10",
+    "1" + "0" * 308 + ".0 * 10",
+    "1" + "0" * 308 + ".0 * 10 - 1" + "0" * 308 + ".0 * 10",
+    "1e308 * 10",
+    "1e999 - 1e999",
+    "0." + "0" * 400 + "1",
+    "1 / 0." + "0" * 320 + "1",
+    "'" + "a" * 200_000 + "'.count('a')",
+    "'a'" + ".count('a')" * 3000,
+    "'" + "(" * 5000,
+    "1" * 5000 + "!",
+    "1 " * 3000 + "!",
+    "1+" * 40 + "!",
+    "1." * 3000,
+    "'a" * 3000,
+    ".count(" * 3000,
+    "\\" * 10_000,
+    " " * 100_000,
+    "\n" * 10_000 + "1",
+    "9**9**9",
+    "(9**9**9) + 1",
+    "9 ** 9 ** 9 ** 9",
+]
+"""Deep, long and huge. None may take longer than the calculator's own limit, or raise."""
+
+
+@law()
+def test_monstrous_expressions_are_survived(probe: Probe) -> None:
+    """Deep nesting, long texts and huge numbers are answered, with a value or None, and not with a crash.
+
+    Kills: recursion and digit limits that raise, powers that never end, infinities, patterns that take
+    exponential time.
+    """
+    for monster in MONSTERS:
+        got = outcome(probe, monster)
+        expect(not was_raised(got), f"use_calculator({brief(monster)}) {shown(got)}, want a value or None")
+
+
+@law()
+def test_it_works_off_the_main_thread(probe: Probe) -> None:
+    """In a thread other than the main one the calculator gives the same answers.
+
+    Kills: a time limit by signal, which only the main thread may set.
+    """
+    some = ["1 + 1", "7 / 2", "1 / 0", "hello", "", "'banana'.count('an')", "9**9**9", "1 +", *ATTACKS[:12]]
+    here = probe("tools.calculate", expressions=some)
+    there = probe("tools.calculate", expressions=some, thread=True)
+    expect_equal(len(there), len(here), "the number of answers from a thread")
+    for text, one, other in zip(some, here, there, strict=True):
+        expect_equal(other, one, f"use_calculator({text!r}) in a thread other than the main one")
+    expect_equal(there[:6], [2, there[1], None, None, None, 2], f"the answers to {some[:6]} in a thread")
+
+
+@law()
+def test_the_process_stays_as_it_was(probe: Probe) -> None:
+    """The calculator leaves signal handlers, timers, limits, filters and the environment as they were.
+
+    Kills: an alarm handler left installed, the caller's timer cancelled, a recursion limit raised for
+    good, warnings silenced for good.
+    """
+    for some in (["1 + 1", "'abc'.count('b')"], ["1 / 0", "1 +", "hello", "(" * 300], ["9**9**9"], ATTACKS):
+        changed = probe("tools.changes", expressions=some)
+        expect(not changed, f"use_calculator changed {' and '.join(changed)}, on one of {quoted(some)}")
+
+
+@law(examples=12, drawn=st.lists(expressions, min_size=2, max_size=5))
+def test_answers_do_not_hang_on_what_came_before(probe: Probe, drawn: list[Expression]) -> None:
+    """An expression has the same result each time, from nanochat.tools and from nanochat.engine.
+
+    Kills: state kept between calls, a cache with the wrong key, another calculator in the engine.
+    """
+    some = [each.text for each in drawn]
+    first = probe("tools.calculate", expressions=some)
+    second = probe("tools.calculate", expressions=[*some[::-1], "1 +", *some])
+    engine = probe("tools.calculate", expressions=some, module="engine")
+    count = len(some)
+    expect_equal(second[:count][::-1], first, f"the answers to {some}, asked in the other order")
+    expect_equal(second[count + 1 :], first, f"the answers to {some}, a third time")
+    expect_equal(engine, first, f"the answers to {some} of nanochat.engine.use_calculator")
+
+
+def outcome(probe: Probe, expression: str) -> Any:
+    """Return what the calculator makes of one expression."""
+    (got,) = probe("tools.calculate", expressions=[expression])
+    return got
+
+
+def was_raised(got: Any) -> bool:
+    """Say whether an outcome is an exception."""
+    return isinstance(got, dict) and "raised" in got
+
+
+def shown(got: Any) -> str:
+    """Return an outcome as a reader expects it."""
+    if isinstance(got, dict):
+        return f"raised {got['raised']}" if was_raised(got) else f"a {got.get('type')}"
+    return quoted(got)
+
+
+def brief(text: str) -> str:
+    """Return the beginning of a long text and its length."""
+    return repr(text) if len(text) <= 40 else f"{text[:40]!r}..., {len(text):,} characters"

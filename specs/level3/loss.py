@@ -1,0 +1,101 @@
+"""The loss: cross-entropy over the targets that count.
+
+The rotary tables are the oracle's and there is no cache, so that bugs of these do not show here.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import strategies as st
+
+from specs import draws, tolerances
+from specs.compare import (
+    as_numbers,
+    expect_close,
+    expect_differs,
+)
+from specs.law import law
+from specs.oracles import gpt
+from specs.oracles.gpt import Config
+from specs.probe import Probe
+from specs.strategies import config, configs, seeds
+
+CRITERION = "attention"
+
+
+@law(examples=15, shape=configs(max_layers=1), seed=seeds, batch=st.integers(1, 3), length=st.integers(1, 9))
+def test_the_loss_is_the_mean_over_counted_targets(
+    probe: Probe, shape: Config, seed: int, batch: int, length: int
+) -> None:
+    """The loss is the mean cross-entropy of the capped logits over the targets that are not -1.
+
+    Kills: ignored targets counted in the mean, another ignored value, loss of uncapped logits, a shift
+    by one inside the model.
+    """
+    tokens, targets = draws.tokens(shape, seed, batch, length), masked_targets(shape, seed, batch, length)
+    weights = draws.model(shape, seed, probe.dtype)
+    (got,) = probe("model.loss", config=shape, weights=weights, tokens=tokens, targets=[targets])
+    each = gpt.loss_of_each(gpt.logits(shape, weights, tokens), targets)
+    expect_close(
+        np.asarray(got).reshape(-1)[:1] if np.size(got) == 1 else got,
+        np.array([each.sum() / (targets != -1).sum()]),
+        loss_tolerance(probe.dtype),
+        "the loss",
+    )
+
+
+@law(examples=8, seed=seeds, batch=st.integers(1, 3), length=st.integers(2, 9))
+def test_the_loss_reductions_agree(probe: Probe, seed: int, batch: int, length: int) -> None:
+    """Reduction "none" gives each target's loss, zero where it is -1, and "sum" gives their sum.
+
+    Kills: a reduction that is ignored or applied twice, ignored targets that contribute.
+    """
+    shape = config()
+    tokens, targets = draws.tokens(shape, seed, batch, length), masked_targets(shape, seed, batch, length)
+    weights = draws.model(shape, seed, probe.dtype)
+    each = gpt.loss_of_each(gpt.logits(shape, weights, tokens), targets)
+    for reduction, want in (("none", each.reshape(-1)), ("sum", each.sum().reshape(1))):
+        (got,) = probe(
+            "model.loss", config=shape, weights=weights, tokens=tokens, targets=[targets], reduction=reduction
+        )
+        tolerance = loss_tolerance(probe.dtype).times(1 if reduction == "none" else batch * length)
+        expect_close(
+            as_numbers(got, "the loss").reshape(-1), want, tolerance, f'the loss with reduction "{reduction}"'
+        )
+
+
+@law(examples=8, seed=seeds, length=st.integers(2, 9))
+def test_the_loss_reads_only_counted_targets(probe: Probe, seed: int, length: int) -> None:
+    """Changing a counted target changes the loss; the number of ignored ones around it does not.
+
+    Kills: a mean over all positions, targets that are not read.
+    """
+    shape = config()
+    tokens = draws.tokens(shape, seed, 1, length)
+    weights = draws.model(shape, seed)
+    one = np.full((1, length), -1)
+    one[0, 0] = seed % shape["vocab_size"]
+    other = one.copy()
+    other[0, 0] = (one[0, 0] + 1) % shape["vocab_size"]
+    got, changed = probe("model.loss", config=shape, weights=weights, tokens=tokens, targets=[one, other])
+    (alone,) = probe("model.loss", config=shape, weights=weights, tokens=tokens[:, :1], targets=[one[:, :1]])
+    expect_close(
+        got, as_numbers(alone, "the loss"), loss_tolerance(probe.dtype), "the loss with ignored targets added"
+    )
+    expect_differs(
+        changed, as_numbers(got, "the loss"), 1e-6, "the loss when its only counted target changes"
+    )
+
+
+def masked_targets(shape: Config, seed: int, batch: int, length: int) -> np.ndarray:
+    """Return random targets of which some, but never all, are -1."""
+    targets = draws.tokens(shape, seed + 1, batch, length)
+    ignored = np.random.default_rng([seed, 4]).random(targets.shape) < 0.4
+    ignored.flat[seed % ignored.size] = False
+    targets[ignored] = -1
+    return targets
+
+
+def loss_tolerance(dtype: str) -> tolerances.Tolerance:
+    """Return the tolerance of one target's loss: that of two logits with a standard deviation of three."""
+    return tolerances.Tolerance(0.0, 5.0 * tolerances.of(dtype).relative)
