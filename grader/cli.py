@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from grader.bugs import command as variants
 from grader.report import Report
 from grader.run import (
     Request,
@@ -106,6 +107,8 @@ def parser() -> argparse.ArgumentParser:
     replay.add_argument("--submission", metavar="DIR", help="another folder than the report's")
     replay.add_argument("--isolation", help=isolation_help("default: the report's"))
     add_output_options(replay)
+
+    variants.add_to(commands)
     return top
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from specs.compare import expect, expect_equal, quoted
 from specs.oracles import engine
-from specs.oracles.byte_tokenizer import ByteTokenizer
 from specs.oracles.engine import Path
 from specs.probe import Probe
+from specs.probes.byte_tokenizer import ByteTokenizer
 
 TOKENIZER = ByteTokenizer()
 BOS = TOKENIZER.get_bos_token_id()

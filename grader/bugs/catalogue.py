@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from grader.bugs.pattern import Edit
 
 FOLDER = Path(__file__).parent
-FIELDS = {"id", "level", "criterion", "title", "story", "hint", "source", "symptom", "classic", "expected", "edits"}
-EDIT_FIELDS = {"file", "scope", "find", "replace", "count"}
+FIELDS = {
+    "id",
+    "level",
+    "criterion",
+    "title",
+    "story",
+    "hint",
+    "source",
+    "symptom",
+    "classic",
+    "expected",
+    "edits",
+}
 
 
 @dataclass(frozen=True)
@@ -56,11 +67,16 @@ def load(level: int) -> list[Bug]:
 def parse(entry: dict[str, Any], where: str) -> Bug:
     """Return the bug that one table of the file describes; raise ValueError if it is not one."""
     name = f"{where}, bug {entry.get('id', '(no id)')!r}"
-    require_fields(set(entry), FIELDS, name)
+    require_fields(set(entry), names_of(Bug), name)
     for edit in entry["edits"]:
-        require_fields(set(edit) | {"count"}, EDIT_FIELDS, f"{name}, an edit")
+        require_fields(set(edit) | {"count"}, names_of(Edit), f"{name}, an edit")
     edits = tuple(Edit(**{**edit, "find": tuple(edit["find"])}) for edit in entry["edits"])
     return Bug(**{**entry, "edits": edits, "expected": tuple(entry["expected"])})
+
+
+def names_of(record: type[Bug] | type[Edit]) -> set[str]:
+    """Return the names of a record's fields."""
+    return {field.name for field in fields(record)}
 
 
 def require_fields(got: set[str], want: set[str], what: str) -> None:

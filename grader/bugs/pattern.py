@@ -12,6 +12,7 @@ import ast
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 Bindings = dict[str, ast.expr]
 
@@ -45,10 +46,10 @@ class Span:
 
 
 def replaced(source: str, edits: list[Edit]) -> str:
-    """Return `source` with all edits made, each matched against the original; raise PatternError otherwise."""
+    """Return `source` with all edits made, each matched against the original, or raise PatternError."""
     tree = ast.parse(source)
     spans = sorted((span for edit in edits for span in spans_of(source, tree, edit)), key=lambda s: s.start)
-    for one, next_one in zip(spans, spans[1:], strict=False):
+    for one, next_one in pairwise(spans):
         if next_one.start < one.end:
             raise PatternError(f"two edits overlap at {one.text!r} and {next_one.text!r}")
     data = source.encode()
@@ -97,7 +98,7 @@ def require_meaning(text: str, edit: Edit, bindings: Bindings) -> None:
     Filling `a + b` for `__x` into `2 * __x` would, without this check, silently mean `2 * a + b`.
     """
     meant = Filled(bindings).visit(ast.parse(edit.replace))
-    if ast.dump(meant) != ast.dump(ast.parse(text)):
+    if not same(meant, ast.parse(text), {}):
         raise PatternError(f"{edit.file}, {edit.scope}: {edit.replace!r} needs parentheses around its names")
 
 
@@ -137,7 +138,8 @@ def same(want: object, have: object, bindings: Bindings) -> bool:
     """Say whether two syntax trees are the same, binding metavariables of `want` on the way."""
     if isinstance(want, ast.Name) and want.id.startswith("__") and isinstance(have, ast.expr):
         if want.id in bindings:
-            return ast.dump(bindings[want.id]) == ast.dump(have)
+            # Not by ast.dump: that also says whether a name is read or written.
+            return same(bindings[want.id], have, {})
         bindings[want.id] = have
         return True
     if isinstance(want, ast.AST):
@@ -156,7 +158,7 @@ def same(want: object, have: object, bindings: Bindings) -> bool:
 
 
 def find_scope(tree: ast.Module, scope: str) -> ast.AST:
-    """Return the function or class of a qualified name, "KVCache.insert_kv"; PatternError if there is none."""
+    """Return the function or class of a qualified name, "KVCache.insert_kv", or raise PatternError."""
     node: ast.AST = tree
     for part in scope.split("."):
         inside = [
@@ -165,7 +167,9 @@ def find_scope(tree: ast.Module, scope: str) -> ast.AST:
             if isinstance(child, ast.FunctionDef | ast.ClassDef) and child.name == part
         ]
         if len(inside) != 1:
-            raise PatternError(f"there is no single {scope} in the source: {part} is found {len(inside)} times")
+            raise PatternError(
+                f"there is no single {scope} in the source: {part} is found {len(inside)} times"
+            )
         node = inside[0]
     return node
 

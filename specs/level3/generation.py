@@ -28,9 +28,10 @@ from specs.compare import (
 )
 from specs.law import law
 from specs.oracles import engine, sampling
-from specs.oracles.byte_tokenizer import ByteTokenizer
 from specs.oracles.engine import Path
 from specs.probe import Probe
+from specs.probes import scripts
+from specs.probes.byte_tokenizer import ByteTokenizer
 from specs.strategies import config, seeds
 
 CRITERION = "sampling"
@@ -368,7 +369,7 @@ def test_the_model_sees_each_rows_text_once_and_in_order(
     for i in range(num_samples):
         text = list(prompt)
         for step, column in enumerate(columns):
-            said = engine.hashed(text, choices, TEXT_IDS)
+            said = scripts.hashed(text, choices, TEXT_IDS)
             expect(
                 column[i] in said,
                 f"token {step} of row {i} is {column[i]}; after {quoted(text)} the model says {said}",

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from specs.probes.building import build_model
+from specs.probes.byte_tokenizer import ByteTokenizer
 from specs.probes.loading import imported
 from specs.probes.registry import probe
 from specs.probes.setting import torch_dtype
@@ -208,8 +209,6 @@ def history(
 def greedy(config: dict[str, int], weights: Arrays, prompt: list[int], count: int) -> dict[str, Any]:
     """Return greedy tokens of the engine, and the uncached logits of the sequence that they make."""
     engine = imported("nanochat.engine")
-    from specs.oracles.byte_tokenizer import ByteTokenizer
-
     model = build_model(config, weights)
     tokens = []
     for column, _ in engine.Engine(model, ByteTokenizer()).generate(

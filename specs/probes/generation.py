@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from specs.oracles.byte_tokenizer import ByteTokenizer
 from specs.probes import scripted
 from specs.probes.building import build_model
+from specs.probes.byte_tokenizer import ByteTokenizer
 from specs.probes.loading import imported
 from specs.probes.registry import probe
 from specs.probes.scripted import ScriptedConfig, ScriptedModel

@@ -116,7 +116,8 @@ class Collector:
 
     def __enter__(self) -> Self:
         """Set everything that exists aside."""
-        self._was_frozen = gc.get_freeze_count() > 0
+        # A process that froze after importing torch holds far more; Python 3.12 begins with some hundred.
+        self._was_frozen = gc.get_freeze_count() > 10_000
         self._was_enabled = gc.isenabled()
         gc.enable()
         gc.freeze()

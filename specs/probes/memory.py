@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from specs.oracles.byte_tokenizer import ByteTokenizer
 from specs.probes.building import build_model
+from specs.probes.byte_tokenizer import ByteTokenizer
 from specs.probes.ledger import Collector, Meter, Readings, readings, storage_of
 from specs.probes.loading import imported
 from specs.probes.registry import probe

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from specs.oracles import engine, rotary
+from specs.probes import scripts
 from specs.probes.setting import torch_device, torch_dtype
 
 Script = Callable[[Sequence[int]], Sequence[float] | torch.Tensor]
@@ -59,9 +59,9 @@ class ScriptedModel(nn.Module):
         # What an engine may look at on a model: parameters for device and dtype, and the rotary tables.
         self.transformer = nn.ModuleDict({"wte": nn.Embedding(config.vocab_size, config.n_embd)})
         self.lm_head = nn.Linear(config.n_embd, config.vocab_size, bias=False)
-        cos, sin = rotary.table(config.sequence_len, config.n_embd // config.n_head)
-        self.register_buffer("cos", torch.from_numpy(cos)[None, :, None, :], persistent=False)
-        self.register_buffer("sin", torch.from_numpy(sin)[None, :, None, :], persistent=False)
+        pairs = config.n_embd // config.n_head // 2
+        for name in ("cos", "sin"):
+            self.register_buffer(name, torch.ones(1, config.sequence_len, 1, pairs), persistent=False)
         self.to(device=torch_device(), dtype=torch_dtype())
         self.eval()
 
@@ -121,13 +121,13 @@ def naming(vocab_size: int, names: Callable[[Sequence[int]], Sequence[int]]) -> 
 
 
 def following(vocab_size: int, prompt: int, paths: Sequence[tuple[Sequence[int], Sequence[int]]]) -> Script:
-    """Return the script of `specs.oracles.engine.follow`: on the paths as long as the engine is."""
-    return naming(vocab_size, lambda history: engine.follow(history, prompt, paths))
+    """Return the script of `specs.probes.scripts.follow`: on the paths as long as the engine is."""
+    return naming(vocab_size, lambda history: scripts.follow(history, prompt, paths))
 
 
 def hashing(vocab_size: int, choices: int, ids: int) -> Script:
-    """Return the script of `specs.oracles.engine.hashed`: what it names hangs on every token it has seen."""
-    return naming(vocab_size, lambda history: engine.hashed(history, choices, ids))
+    """Return the script of `specs.probes.scripts.hashed`: what it names hangs on every token it has seen."""
+    return naming(vocab_size, lambda history: scripts.hashed(history, choices, ids))
 
 
 def constant(logits: Sequence[float]) -> Script:

@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from specs.oracles.byte_tokenizer import ByteTokenizer
+from specs.probes.byte_tokenizer import ByteTokenizer
 from specs.probes.generation import new_engine, scripted_model
 from specs.probes.loading import imported
 from specs.probes.registry import probe
