@@ -42,3 +42,9 @@ def expect_independent(
                 f"{what} got the same id in {hits:,} of {len(one):,} pairs; independent draws do so in about "
                 f"{agree * len(one):,.0f}"
             )
+
+
+def expect_share(hits: int, draws: int, probability: float, what: str) -> None:
+    """Require something of `probability` to have come about as often as that in independent `draws`."""
+    if 2 * sampling.chance(hits, draws, probability) < sampling.ALPHA:
+        broken(f"{what}: came {hits:,} times in {draws:,} draws, want about {probability * draws:,.0f}")

@@ -36,7 +36,8 @@ def expect_close(
     place = tuple(int(i) for i in np.argwhere(wrong)[0])
     worst = float(np.nanmax(difference)) if np.isfinite(difference).any() else float("nan")
     broken(
-        f"{what} differs first at {named(place, axes)}: got {actual[place]:.6g}, want {expected[place]:.6g} "
+        f"{what}: the first difference is at {named(place, axes)}, "
+        f"got {actual[place]:.6g}, want {expected[place]:.6g} "
         f"(difference {difference[place]:.2g}, allowed {bound:.2g}). "
         f"{int(wrong.sum())} of {wrong.size} values differ, by up to {worst:.2g}.{still_holds(wrong, axes)}"
         + (f" {also}" if also else "")

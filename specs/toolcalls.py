@@ -34,6 +34,8 @@ class Call:
 
     ids: tuple[int, ...]
     result: str | None
+    junk: tuple[int, ...] = ()
+    """What an open block holds before <|python_start|> comes once more and begins it anew."""
 
 
 Segment = Call | list[int]
@@ -53,6 +55,8 @@ def path_of(parts: Sequence[Segment]) -> Path:
         if isinstance(part, list):
             path.sample(part)
             continue
+        if part.junk:
+            path.sample([PYTHON_START, *part.junk])
         path.sample([PYTHON_START, *part.ids, PYTHON_END])
         if part.result is not None:
             path.force([OUTPUT_START, *TOKENIZER.encode_one(part.result), OUTPUT_END])
@@ -83,10 +87,16 @@ def streamed(
     options: dict[str, Any],
     prompt: Sequence[int] = (BOS,),
     sequence_len: int = LENGTH,
+    spellings: Sequence[tuple[str, list[int]]] = (),
 ) -> tuple[list[list[int]], list[list[int]]]:
-    """Return columns and masks of a stream."""
+    """Return columns and masks of a stream; `spellings` are texts and the ids that they are encoded as."""
     (got,) = probe(
-        "generation.stream", prompt=list(prompt), script=script, options=options, sequence_len=sequence_len
+        "generation.stream",
+        prompt=list(prompt),
+        script=script,
+        options=options,
+        sequence_len=sequence_len,
+        spellings=list(spellings),
     )
     count = options.get("num_samples", 1)
     return columns_of(got["tokens"], count), columns_of(got["masks"], count)
@@ -99,7 +109,7 @@ def batch(
     rest: Sequence[int] | None = None,
     **options: Any,
 ) -> tuple[list[list[int]], list[list[int]]]:
-    """Return the rows and masks of generate_batch, with a limit as in `generate`."""
+    """Return what generate_batch adds to the prompt, and its masks, with a limit as in `generate`."""
     most = max(len(path.tokens) for path in paths) + 2
     if rest is None:
         rest = [ord(".")] * (most + 4)
@@ -110,7 +120,6 @@ def batch(
         options={"temperature": 0.0, "max_tokens": most, **options},
         sequence_len=LENGTH,
     )
-    rows: list[list[list[int]]] = []
     for name in ("tokens", "masks"):
         expect(
             isinstance(got[name], list)
@@ -118,8 +127,11 @@ def batch(
             and all(isinstance(row, list) for row in got[name]),
             f"generate_batch returned {quoted(got[name])} as {name}, want one list a row",
         )
-        rows.append(got[name])
-    return rows[0], rows[1]
+    # That the prompt is there, with mask 0, is the business of another criterion.
+    count = len(prompt)
+    starts = [count if row[:count] == list(prompt) else 0 for row in got["tokens"]]
+    rows = [row[start:] for row, start in zip(got["tokens"], starts, strict=True)]
+    return rows, [row[start:] for row, start in zip(got["masks"], starts, strict=True)]
 
 
 def columns_of(columns: Any, num_samples: int) -> list[list[int]]:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 LOGIT_CAP = 15.0
 IGNORED_TARGET = -1
 DEFAULT_SEED = 0
+"""The first of many that do: with each seed from 0 to 39, on a CPU and on an H200, the small model of the
+level 3 notebook (4 layers, a tokenizer of 268 tokens) writes 30 tokens without a terminal one among them."""
 FRESH_LOGIT_STD = 0.3
 """Standard deviation of a fresh model's logits: no token is near certain, and none is out of reach."""
 
@@ -162,8 +164,9 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, cos_sin: tuple[Tensor, Tensor], kv_cache: KVCache | None) -> Tensor:
         """Return (B, T, C) of `x` (B, T, C)."""
-        x = x + self.attn(rms_norm(x), cos_sin, kv_cache)
-        return x + self.mlp(rms_norm(x))
+        attended: Tensor = x + self.attn(rms_norm(x), cos_sin, kv_cache)
+        transformed: Tensor = attended + self.mlp(rms_norm(attended))
+        return transformed
 
 
 class Transformer(nn.Module):

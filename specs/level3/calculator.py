@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from hypothesis import strategies as st
@@ -15,28 +16,55 @@ from specs.probe import Probe
 CRITERION = "tools"
 
 
-decimals = st.lists(st.sampled_from("0123456789"), min_size=1, max_size=3).map("".join)
+digits = st.lists(st.sampled_from("0123456789"), min_size=1, max_size=3).map("".join)
+letters = st.lists(st.sampled_from("aab1,"), max_size=6).map("".join)
 
 
 @st.composite
 def numbers(draw: st.DrawFn) -> Expression:
-    """Draw a number without a sign: small, large, or with up to three digits after the point."""
-    whole = draw(st.one_of(st.integers(0, 12), st.integers(0, 9_999), st.integers(0, 10**9)))
-    if draw(st.booleans()):
-        return calculator.number(str(whole))
-    return calculator.number(f"{whole}.{draw(decimals)}")
-
-
-def combined(parts: st.SearchStrategy[Expression]) -> st.SearchStrategy[Expression]:
-    """Return expressions made of smaller ones."""
-    return st.one_of(
-        st.builds(calculator.parenthesised, parts),
-        st.builds(calculator.negative, parts),
-        st.builds(calculator.binary, parts, st.sampled_from("+-*/"), parts, st.sampled_from(["", "", " "])),
+    """Draw a number without a sign, in each of the ways to write one, now and then the count of a string."""
+    kind = draw(
+        st.sampled_from(["integer", "integer", "integer", "point", "point", "exponent", "edge", "count"])
     )
+    if kind == "count":
+        return calculator.count(draw(letters), draw(st.sampled_from(["a", "b", "aa", ",", "1"])))
+    whole = draw(st.one_of(st.integers(0, 12), st.integers(0, 9_999), st.integers(0, 10**9)))
+    if kind == "integer":
+        return calculator.number(str(whole))
+    if kind == "edge":
+        return calculator.number(draw(st.sampled_from([f"{whole}.", f".{draw(digits)}", f"{whole}.0"])))
+    exponent = draw(st.sampled_from(["e2", "E3", "e-2", "e+1"])) if kind == "exponent" else ""
+    return calculator.number(f"{whole}.{draw(digits)}{exponent}")
 
 
-expressions = st.recursive(numbers(), combined, max_leaves=6).filter(lambda drawn: len(drawn.text) <= 100)
+symbols = st.sampled_from(["+", "-", "*", "/", "+", "-", "*", "/", "//", "%"])
+
+
+@st.composite
+def expressions(draw: st.DrawFn, max_leaves: int = 6) -> Expression:
+    """Draw an expression: numbers joined in pairs, at any depth, with signs and parentheses."""
+    return joined(draw, draw(st.integers(1, max_leaves)))
+
+
+def joined(draw: st.DrawFn, leaves: int) -> Expression:
+    """Return an expression of so many numbers."""
+    if leaves == 1:
+        made = draw(numbers())
+    else:
+        first = draw(st.integers(1, leaves - 1))
+        left, right = joined(draw, first), joined(draw, leaves - first)
+        made = calculator.binary(left, draw(symbols), right, draw(st.sampled_from(["", " "])))
+    return draw(wrappings)(made)
+
+
+def bare(inner: Expression) -> Expression:
+    """Return an expression as it is."""
+    return inner
+
+
+wrappings = st.sampled_from(
+    [bare] * 6 + [calculator.negative, calculator.parenthesised, calculator.negative, calculator.positive]
+)
 
 
 def binary(left: str, symbol: str, right: str) -> Expression:
@@ -45,7 +73,7 @@ def binary(left: str, symbol: str, right: str) -> Expression:
 
 
 @law(
-    examples=80,
+    examples=100,
     cases=[
         {"drawn": calculator.number("7")},
         {"drawn": binary("7", "/", "2")},
@@ -54,42 +82,63 @@ def binary(left: str, symbol: str, right: str) -> Expression:
         {"drawn": calculator.negative(calculator.number("3.5"))},
         {"drawn": calculator.binary(calculator.number("2"), "+", binary("3", "*", "4"))},
         {"drawn": calculator.binary(binary("2", "+", "3"), "*", calculator.number("4"))},
+        {"drawn": calculator.binary(calculator.number("4"), "*", binary("2", "+", "3"))},
         {"drawn": calculator.binary(binary("9", "-", "5"), "-", calculator.number("3"))},
         {"drawn": calculator.binary(calculator.number("9"), "-", binary("5", "-", "3"))},
         {"drawn": binary("123456789012", "*", "987654321098")},
     ],
-    drawn=expressions,
+    drawn=expressions(),
 )
 def test_arithmetic_is_pythons(probe: Probe, drawn: Expression) -> None:
-    """Sums, products, quotients, signs and parentheses have the value that Python gives them.
+    """Numbers, signs, + - * / // %, parentheses and counts have the value and type that Python gives them.
 
-    Kills: operators of one rank taken from right to left, signs lost, integer division, a result of 0
-    taken for none, numbers with a point refused, blanks refused, large results refused.
+    Kills: operators of one rank taken from right to left, ranks mixed up, signs lost, quotients rounded
+    towards zero, integers that lose digits, numbers with a point or an exponent refused, blanks refused.
     """
-    (got,) = probe("tools.calculate", expressions=[drawn.text])
-    if drawn.value is None:
-        expect_equal(got, None, f"use_calculator({drawn.text!r}), which divides by zero")
-        return
-    want = float(drawn.value)
-    if not isinstance(got, int | float) or not abs(got - want) <= drawn.tolerance:
-        broken(
-            f"use_calculator({drawn.text!r}): got {shown(got)}, want {want!r} within {drawn.tolerance:.1g}"
-        )
+    if len(drawn.text) <= 200:
+        expect_value(outcome(probe, drawn.text), drawn)
 
 
 @law(
     examples=10,
-    zero=st.sampled_from(["0", "0.0", "(5 - 5)", "(0 * 7)", "(1.5 - 1.5)"]),
-    before=st.sampled_from(["", "1 + ", "2 * ", "-"]),
-    top=numbers(),
+    symbol=st.sampled_from(["/", "//", "%"]),
+    zero=st.sampled_from(["0", "0.0", "(5 - 5)", "(0 * 7)", "(1.5 - 1.5)", "'abc'.count('d')"]),
+    before=st.sampled_from(["", "1 + ", "0 * ", "-"]),
+    top=st.sampled_from(["1", "0", "7.5", "(2 + 3)"]),
 )
-def test_division_by_zero_has_no_result(probe: Probe, zero: str, before: str, top: Expression) -> None:
+def test_division_by_zero_has_no_result(probe: Probe, symbol: str, zero: str, before: str, top: str) -> None:
     """A division by zero has no result: None.
 
     Kills: an exception that reaches the caller, infinity, 0.
     """
-    text = f"{before}{top.text} / {zero}"
+    text = f"{before}{top} {symbol} {zero}"
     expect_equal(outcome(probe, text), None, f"use_calculator({text!r})")
+
+
+LONG = [
+    calculator.number("12345678901234567890" * 10),
+    calculator.binary(calculator.number("9" * 99), "*", calculator.number("9" * 99)),
+    functools.reduce(
+        lambda left, right: calculator.binary(left, "*", right), [calculator.number("7" * 24)] * 8
+    ),
+    functools.reduce(lambda left, right: calculator.binary(left, "+", right), [calculator.number("1")] * 50),
+    functools.reduce(lambda right, left: calculator.binary(left, "-", right), [calculator.number("3")] * 40),
+    functools.reduce(lambda inner, wrap: wrap(inner), [calculator.negative] * 50, calculator.number("3.5")),
+    calculator.count("abcab, " * 23, "b, a"),
+    calculator.binary(calculator.parenthesised(calculator.number("2")), "/", binary("1" * 60, "+", "2" * 60)),
+]
+"""At the limits within which a calculator must answer: 200 characters, 50 operations, long integers."""
+
+
+@law()
+def test_long_expressions_are_computed(probe: Probe) -> None:
+    """Expressions of up to 200 characters and 50 operations inside one another are computed, digit by digit.
+
+    Kills: limits that are too tight, integers that go through floats.
+    """
+    for drawn in LONG:
+        assert len(drawn.text) <= 200, drawn.text
+        expect_value(outcome(probe, drawn.text), drawn)
 
 
 LETTERS = "aab, .'\"()0123+-*/_[]{}:;=<>|é日🙂"
@@ -150,6 +199,27 @@ def test_count_is_pythons(
     text, part = text.replace(quote, ""), part.replace(other, "")
     expression = f"{quote}{text}{quote}.count({other}{part}{other})"
     expect_equal(outcome(probe, expression), text.count(part), f"use_calculator({expression!r})")
+
+
+@law(
+    examples=25,
+    cases=[
+        {"text": "it's", "part": "'"},
+        {"text": "two\nlines\nhere", "part": "\n"},
+        {"text": "a\\b\\\\c", "part": "\\"},
+        {"text": "'\"'", "part": '"'},
+        {"text": "\x00\x7f\x80é\u2028\U0001f642\ud800", "part": "\x80"},
+    ],
+    text=st.lists(st.sampled_from("aab'\"\\\n\t\r\0\x1b\x85é\u2028日"), max_size=8).map("".join),
+    part=st.sampled_from(["a", "'", '"', "\\", "\n", "\t", "\x85", "\u2028", "n", "x", "a'"]),
+)
+def test_escapes_are_pythons(probe: Probe, text: str, part: str) -> None:
+    """In string literals, the escapes that Python's repr writes mean what they mean in Python.
+
+    Kills: a backslash counted as a character, a quote after a backslash taken for the end.
+    """
+    drawn = calculator.count(text, part)
+    expect_value(outcome(probe, drawn.text), drawn)
 
 
 ATTACKS = [
@@ -265,6 +335,59 @@ ATTACKS = [
     "`ls`",
     "$(ls)",
     "yield 1",
+    "",
+    " ",
+    "True",
+    "False + 1",
+    "1 < 2",
+    "1 == 1",
+    "1 and 2",
+    "not 1",
+    "1 if 1 else 2",
+    "~1",
+    "1 | 2",
+    "1 & 2",
+    "1 ^ 2",
+    "1 << 2",
+    "1 @ 2",
+    "2**3",
+    "2.0**0.5",
+    "9**9**9",
+    "1j",
+    "1 + 2j",
+    "...",
+    "()",
+    "[1]",
+    "{1}",
+    "{}",
+    "1, 2",
+    "1,000",
+    "1,000 + 1",
+    "(1, 2)",
+    "'abc'",
+    "'abc' + 'd'",
+    "'abc' * 2",
+    "'abc' % 1",
+    "'%d' % 1",
+    "-'abc'",
+    "'a' + 1",
+    "'a'.count('a') + 'a'",
+    "b'abc'.count(b'a')",
+    "'abc'[0]",
+    "'abc' in 'abc'",
+    "007",
+    "1 2",
+    "1 +",
+    "* 2",
+    "(1",
+    "1)",
+    "1 + + ",
+    "1e999",
+    "1e999 - 1e999",
+    "-1e999",
+    "1e308 * 10",
+    "1e308 * 10 - 1e308 * 10",
+    "1e-400 / 1e-400",
     "await x",
     "async def f(): pass",
     "@x",
@@ -273,13 +396,17 @@ ATTACKS = [
 
 @law()
 def test_nothing_but_numbers_and_count_has_a_result(probe: Probe) -> None:
-    """Names, attributes, calls, statements and counts of anything but string literals have no result.
+    """Names, attributes, calls, other operators, and what is no finite number, have no result.
 
     Kills: `eval`, also behind a list of forbidden words or without builtins; an evaluator that follows
     attributes or calls what it finds.
     """
     for attack, got in zip(ATTACKS, probe("tools.calculate", expressions=ATTACKS), strict=True):
         expect(got is None, f"use_calculator({attack!r}): got {shown(got)}, want None")
+    odds: tuple[Any, ...] = (None, 7, 2.5, True, b"1 + 1", ["1 + 1"], {})
+    for odd in odds:
+        got = outcome(probe, odd)
+        expect(got is None, f"use_calculator({odd!r}): got {shown(got)}, want None")
 
 
 HARMLESS = [
@@ -387,6 +514,7 @@ MONSTERS = [
     "9**9**9",
     "(9**9**9) + 1",
     "9 ** 9 ** 9 ** 9",
+    "(-9)**9**9**9",
 ]
 """Deep, long and huge. None may take longer than the calculator's own limit, or raise."""
 
@@ -430,7 +558,41 @@ def test_the_process_stays_as_it_was(probe: Probe) -> None:
         expect(not changed, f"use_calculator changed {' and '.join(changed)}, on one of {quoted(some)}")
 
 
-@law(examples=12, drawn=st.lists(expressions, min_size=2, max_size=5))
+WARNED = [
+    "1 is 1",
+    "'a' is 1",
+    "1()",
+    "'a'()",
+    "(1)(2)",
+    "1[0]",
+    "'abc'['a']",
+    "0or 1",
+    "1if 1else 2",
+    "0x1for x in y",
+    "'\\d'.count('d')",
+    "'\\d'",
+    "'abc'.count('\\.')",
+    "b'\\d'",
+    "assert (1, 2)",
+    "print('hello')",
+    "f'{x!r}'",
+    *MONSTERS[:6],
+]
+"""What Python's parser or compiler warns about, and what prints."""
+
+
+@law()
+def test_nothing_is_said_or_shown(probe: Probe) -> None:
+    """The calculator prints nothing and lets no warning out, neither Python's nor its own.
+
+    Kills: warnings of Python's parser about what a model wrote, messages left in from debugging.
+    """
+    some = [*WARNED, *HARMLESS]
+    for text, said in zip(some, probe("tools.said", expressions=some), strict=True):
+        expect(not said, f"use_calculator({brief(text)}) said {quoted(said)}, want silence")
+
+
+@law(examples=12, drawn=st.lists(expressions(), min_size=2, max_size=5))
 def test_answers_do_not_hang_on_what_came_before(probe: Probe, drawn: list[Expression]) -> None:
     """An expression has the same result each time, from nanochat.tools and from nanochat.engine.
 
@@ -446,7 +608,19 @@ def test_answers_do_not_hang_on_what_came_before(probe: Probe, drawn: list[Expre
     expect_equal(engine, first, f"the answers to {some} of nanochat.engine.use_calculator")
 
 
-def outcome(probe: Probe, expression: str) -> Any:
+def expect_value(got: Any, drawn: Expression) -> None:
+    """Require the answer to an expression to be its value, in Python's type."""
+    what = f"use_calculator({drawn.text!r})"
+    if drawn.value is None:
+        expect(got is None, f"{what}, which divides by zero: got {shown(got)}, want None")
+    elif type(got) is not type(drawn.value):
+        kind = type(drawn.value).__name__
+        broken(f"{what}: got {shown(got)}, want {drawn.value!r}, which Python gives as {kind}")
+    elif not abs(got - drawn.value) <= drawn.tolerance:
+        broken(f"{what}: got {shown(got)}, want {drawn.value!r} within {drawn.tolerance:.1g}")
+
+
+def outcome(probe: Probe, expression: Any) -> Any:
     """Return what the calculator makes of one expression."""
     (got,) = probe("tools.calculate", expressions=[expression])
     return got

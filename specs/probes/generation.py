@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import operator
+import types
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -17,7 +19,7 @@ from specs.probes.byte_tokenizer import ByteTokenizer
 from specs.probes.loading import imported
 from specs.probes.registry import probe
 from specs.probes.scripted import ScriptedConfig, ScriptedModel
-from specs.probes.traces import random_states
+from specs.probes.traces import random_states, torch_defaults
 from specs.probes.values import tensor, values
 
 Stream = dict[str, list[list[Any]]]
@@ -31,18 +33,24 @@ def stream(
     sequence_len: int = 64,
     padding: int = 0,
     times: int = 1,
+    spellings: Sequence[tuple[str, list[int]]] = (),
 ) -> list[dict[str, Any]]:
     """Return what `generate` yields, `times` times on one engine, and how often it ran the model.
 
-    `script` is what `scripted_model` takes; `options` are the arguments of `generate`.
+    `script` is what `scripted_model` takes; `options` are the arguments of `generate`; `spellings` are texts
+    and the ids that the tokenizer shall encode them as.
     """
     model = scripted_model(script, len(prompt), sequence_len, padding)
-    engine = new_engine(model)
+    tokenizer = SpellingTokenizer(dict(spellings))
+    engine = imported("nanochat.engine").Engine(model, tokenizer)
     answers: list[dict[str, Any]] = []
     for _ in range(times):
-        before = model.calls
-        answer = columns(engine.generate(list(prompt), **options), sequence_len + 50)
-        answers.append({**answer, "calls": model.calls - before})
+        before, at_last_column = model.calls, 0
+        answer: Stream = {"tokens": [], "masks": []}
+        for pair in itertools.islice(engine.generate(list(prompt), **options), sequence_len + 50):
+            append(answer, [pair])
+            at_last_column = model.calls - before
+        answers.append({**answer, "calls": model.calls - before, "calls_at_last_column": at_last_column})
     return answers
 
 
@@ -116,12 +124,50 @@ def abandoned(
 
 
 @probe
-def traces(prompt: list[int], script: dict[str, Any], options: dict[str, Any]) -> dict[str, bool]:
-    """Return what generating changed besides yielding tokens, from `generate` and from `generate_batch`."""
+def after_a_refusal(prompt: list[int], script: dict[str, Any], options: dict[str, Any]) -> dict[str, Stream]:
+    """Return what an engine yields after requests that it must refuse, and a new engine."""
+    engine = new_engine(scripted_model(script, len(prompt), 64, 0))
+    for tokens, wrong in ((prompt, {"max_tokens": 500}), ([], {"max_tokens": 1}), (prompt * 70, {})):
+        with contextlib.suppress(ValueError):
+            columns(engine.generate(list(tokens), **wrong), 100)
+    second = columns(engine.generate(list(prompt), **options), 100)
+    fresh = new_engine(scripted_model(script, len(prompt), 64, 0))
+    return {"after": second, "fresh": columns(fresh.generate(list(prompt), **options), 100)}
+
+
+@probe
+def bare(prompt: list[int], script: dict[str, Any], options: dict[str, Any]) -> dict[str, Stream]:
+    """Return what an engine yields with a model and a tokenizer that have what they must, and with more."""
+    full = scripted_model(script, len(prompt), 64, 0)
+    names = {"config": full.config, "get_device": full.get_device}
+    model = BareModel(**names, forward=lambda idx, kv_cache=None: full.forward(idx, kv_cache=kv_cache))
+    complete = ByteTokenizer()
+    methods = ("get_vocab_size", "get_bos_token_id", "encode_special", "encode", "decode")
+    tokenizer = types.SimpleNamespace(**{name: getattr(complete, name) for name in methods})
+    engine = imported("nanochat.engine").Engine(model, tokenizer)
+    answer = columns(engine.generate(list(prompt), **options), 100)
+    fresh = new_engine(scripted_model(script, len(prompt), 64, 0))
+    return {"bare": answer, "full": columns(fresh.generate(list(prompt), **options), 100)}
+
+
+class BareModel(types.SimpleNamespace):
+    """A model that is no module of torch, and can be called like one."""
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        """Run `forward`."""
+        return self.forward(*arguments, **named)
+
+
+@probe
+def traces(
+    prompt: list[int], script: dict[str, Any], options: dict[str, Any], training: bool
+) -> dict[str, bool]:
+    """Return what generating changed besides yielding tokens, by `generate` and by `generate_batch`."""
     model = scripted_model(script, len(prompt), 64, 0)
+    model.train(training)
     engine = new_engine(model)
     parameters = {name: held.clone() for name, held in model.state_dict().items()}
-    given, states, enabled = list(prompt), random_states(), torch.is_grad_enabled()
+    given, states, defaults = list(prompt), random_states(), torch_defaults()
     for _ in engine.generate(given, **options):
         pass
     sequences, _ = engine.generate_batch(given, **options)
@@ -133,8 +179,8 @@ def traces(prompt: list[int], script: dict[str, Any], options: dict[str, Any]) -
         "the model's parameters": any(
             not torch.equal(held, parameters[name]) for name, held in model.state_dict().items()
         ),
-        "evaluation mode to training mode": model.training,
-        "whether gradients are enabled": torch.is_grad_enabled() != enabled,
+        "the model's mode, training or evaluation": model.training != training,
+        "a default of torch, or whether gradients are enabled": torch_defaults() != defaults,
         "the autograd graph, by running the model with gradients enabled": model.gradients,
     }
 
@@ -203,7 +249,7 @@ def slow(
     model = build_model(config, weights, dtype="float32")
     given, states = list(prompt), random_states()
     texts = [
-        [int(token) for token in itertools.islice(model.generate(given, **each), each["max_tokens"] + 50)]
+        plain(list(itertools.islice(model.generate(given, **each), each["max_tokens"] + 50)))
         for each in options
     ]
     unchanged = given == prompt and random_states() == states
@@ -240,6 +286,20 @@ def scripted_model(script: dict[str, Any], prompt: int, sequence_len: int, paddi
     else:
         said = scripted.constant(script["logits"])
     return ScriptedModel(config, said)
+
+
+class SpellingTokenizer(ByteTokenizer):
+    """Encodes some texts as it is told."""
+
+    def __init__(self, spellings: dict[str, list[int]]) -> None:
+        super().__init__()
+        self._spellings = spellings
+
+    def encode_one(
+        self, text: str, prepend: int | str | None = None, append: int | str | None = None
+    ) -> list[int]:
+        """Return the ids of one text."""
+        return list(self._spellings.get(text, super().encode_one(text, prepend, append)))
 
 
 def new_engine(model: Any) -> Any:

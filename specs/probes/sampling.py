@@ -22,6 +22,7 @@ def draw(
     temperature: float = 1.0,
     top_k: int | None = None,
     calls: int = 1,
+    dtype: str = "float32",
 ) -> list[NDArray[Any]]:
     """Return the ids of `calls` draws from `logits` (row, vocabulary), made in turn with one generator."""
     sample = imported("nanochat.engine").sample_next_token
@@ -30,7 +31,9 @@ def draw(
     with torch.no_grad():
         for _ in range(calls):
             # Fresh each time: what a draw does to its argument is the business of `traces`.
-            ids = sample(tensor(logits, torch.float32), generator, temperature=temperature, top_k=top_k)
+            ids = sample(
+                tensor(logits, getattr(torch, dtype)), generator, temperature=temperature, top_k=top_k
+            )
             answers.append(values(ids, "the result of sample_next_token"))
     return answers
 
@@ -43,10 +46,11 @@ def draw_repeated(
     temperature: float = 1.0,
     top_k: int | None = None,
     calls: int = 1,
+    dtype: str = "float32",
 ) -> list[NDArray[Any]]:
     """Return the ids of `calls` draws from `rows` equal rows of `logits` (vocabulary)."""
     repeated = np.broadcast_to(logits, (rows, len(logits)))
-    return draw(repeated, seed=seed, temperature=temperature, top_k=top_k, calls=calls)
+    return draw(repeated, seed=seed, temperature=temperature, top_k=top_k, calls=calls, dtype=dtype)
 
 
 @probe

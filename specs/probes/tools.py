@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import decimal
-import numbers
+import io
 import os
 import resource
 import signal
 import sys
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from specs.probes.byte_tokenizer import ByteTokenizer
@@ -24,7 +25,7 @@ Outcome = None | int | float | dict[str, str]
 
 
 @probe
-def calculate(expressions: list[str], module: str = "tools", thread: bool = False) -> list[Outcome]:
+def calculate(expressions: list[Any], module: str = "tools", thread: bool = False) -> list[Outcome]:
     """Return the calculator's outcome for each expression, in the main thread or in one of its own."""
     calculator = imported(f"nanochat.{module}").use_calculator
     if not thread:
@@ -38,7 +39,7 @@ def calculate(expressions: list[str], module: str = "tools", thread: bool = Fals
     return outcomes
 
 
-def outcome(calculator: Callable[[str], Any], expression: str) -> Outcome:
+def outcome(calculator: Callable[[Any], Any], expression: Any) -> Outcome:
     """Return what `calculator` makes of an expression, as a plain value."""
     try:
         value = calculator(expression)
@@ -46,9 +47,26 @@ def outcome(calculator: Callable[[str], Any], expression: str) -> Outcome:
         return {"raised": f"{type(error).__name__}: {str(error)[:200]}"}
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, numbers.Number) or isinstance(value, complex):
-        return {"type": type(value).__name__}
-    return int(value) if isinstance(value, numbers.Integral) else float(value)  # type: ignore[arg-type]
+    return value if type(value) in (int, float) else {"type": type(value).__name__}
+
+
+@probe
+def said(expressions: list[str]) -> list[list[str]]:
+    """Return, for each expression, the warnings and the texts that the calculator let out."""
+    calculator = imported("nanochat.tools").use_calculator
+    heard = []
+    for expression in expressions:
+        stream = io.StringIO()
+        with (
+            warnings.catch_warnings(record=True) as warned,
+            contextlib.redirect_stdout(stream),
+            contextlib.redirect_stderr(stream),
+        ):
+            warnings.simplefilter("always")
+            outcome(calculator, expression)
+        shown = [f"{entry.category.__name__}: {entry.message}" for entry in warned]
+        heard.append([text[:200] for text in [*shown, stream.getvalue()] if text])
+    return heard
 
 
 @probe
@@ -100,21 +118,31 @@ def _hear(event: str, _arguments: tuple[Any, ...]) -> None:
 def changes(expressions: list[str]) -> list[str]:
     """Return what of the process differs after the calculator has seen `expressions`."""
     calculator = imported("nanochat.tools").use_calculator
-    # Only the main thread may set signal handlers.
-    has_signals = threading.current_thread() is threading.main_thread()
-    if has_signals:
-        handler = signal.signal(signal.SIGALRM, _marker)
-        timer = signal.setitimer(signal.ITIMER_REAL, _TIMER_SECONDS)
-    try:
+    with _unusual_state():
         before = _process_state()
         for expression in expressions:
             outcome(calculator, expression)
         after = _process_state()
-    finally:
-        if has_signals:
-            signal.setitimer(signal.ITIMER_REAL, *timer)
-            signal.signal(signal.SIGALRM, handler)
     return [what for what in before if before[what] != after[what]]
+
+
+@contextlib.contextmanager
+def _unusual_state() -> Iterator[None]:
+    """Give the process settings that nobody has set before, so that setting the usual ones is a change."""
+    with contextlib.ExitStack() as undo:
+        undo.enter_context(decimal.localcontext(prec=31))
+        undo.enter_context(warnings.catch_warnings())
+        warnings.filterwarnings("ignore", message="no warning that anybody gives")
+        undo.callback(sys.setrecursionlimit, sys.getrecursionlimit())
+        sys.setrecursionlimit(sys.getrecursionlimit() + 7)
+        undo.callback(sys.set_int_max_str_digits, sys.get_int_max_str_digits())
+        sys.set_int_max_str_digits(4400)
+        # Only the main thread may set signal handlers.
+        if threading.current_thread() is threading.main_thread():
+            undo.callback(signal.signal, signal.SIGALRM, signal.signal(signal.SIGALRM, _marker))
+            undo.callback(signal.setitimer, signal.ITIMER_REAL, *signal.getitimer(signal.ITIMER_REAL))
+            signal.setitimer(signal.ITIMER_REAL, _TIMER_SECONDS)
+        yield
 
 
 _TIMER_SECONDS = 5000.0

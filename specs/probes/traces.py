@@ -24,6 +24,17 @@ def random_states() -> list[object]:
     return states
 
 
+def torch_defaults() -> list[object]:
+    """Return the settings of torch that everybody in the process shares."""
+    return [
+        torch.get_default_dtype(),
+        torch.tensor(0.0).device,
+        torch.get_num_threads(),
+        torch.is_grad_enabled(),
+        torch.is_inference_mode_enabled(),
+    ]
+
+
 def resources() -> dict[str, object]:
     """Return the threads, child processes and open files of this process."""
     return {

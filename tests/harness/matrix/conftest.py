@@ -16,6 +16,8 @@ import pytest
 
 from grader.bugs import catalogue, variant
 
+from .hostile import HOSTILE, sources_of
+
 ROOT = Path(__file__).parents[3]
 BUGS = catalogue.load(3)
 ALTERNATES = sorted(path.parent for path in (ROOT / "tests" / "alternates").glob("*/nanochat"))
@@ -33,6 +35,10 @@ def submissions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         folder = tmp_path_factory.mktemp(bug.id)
         variant.write(variant.with_bugs(sources, [bug]), folder)
         found[f"bug {bug.id}"] = folder
+    for case in HOSTILE:
+        folder = tmp_path_factory.mktemp("hostile")
+        variant.write(sources_of(case, sources), folder)
+        found[f"hostile {case.name}"] = folder
     return found
 
 

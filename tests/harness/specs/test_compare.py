@@ -59,7 +59,7 @@ def test_the_message_names_the_first_place_and_what_still_holds() -> None:
     with pytest.raises(LawBroken) as broken:
         compare.expect_close(changed((1, 3, 2), 9.0), WANT, tolerances.FLOAT32, "the answer", AXES)
     message = str(broken.value)
-    assert "row 1, position 3, channel 2: got 9, want" in message
+    assert "row 1, position 3, channel 2, got 9, want" in message
     assert "Positions 0 to 2 agree, 3 is the first that differs" in message
     assert "1 of 30 values" in message
 

@@ -1,0 +1,26 @@
+"""A submission that does not answer gets a clear verdict where it is concerned; the rest is still judged."""
+
+from __future__ import annotations
+
+import pytest
+
+from .conftest import Grade, criteria
+from .hostile import HOSTILE, Hostile
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize("case", HOSTILE, ids=lambda case: case.name)
+def test_the_rest_is_still_judged(grade: Grade, case: Hostile) -> None:
+    record = grade(f"hostile {case.name}")
+    laws = {law["id"]: law for criterion in criteria(record).values() for law in criterion["properties"]}
+    for name in case.concerned:
+        assert laws[name]["verdict"] == case.verdict, laws[name]
+        assert case.says in laws[name]["message"], laws[name]["message"]
+    for name in case.spared:
+        verdicts = {law["id"]: law["verdict"] for law in criteria(record)[name]["properties"]}
+        assert set(verdicts.values()) == {"passed"}, verdicts
+    # Nothing but this verdict: a law that is not concerned holds, and none is lost.
+    assert {law["verdict"] for law in laws.values()} <= {"passed", case.verdict}
+    points = record["levels"][0]["points"]
+    assert 0 < points < record["levels"][0]["max_points"]

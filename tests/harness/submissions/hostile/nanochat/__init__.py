@@ -1,0 +1,1 @@
+"""A package that misbehaves only where it is asked to: one function of `calls`, or one module, per way."""

@@ -1,0 +1,307 @@
+"""Ways to misbehave while a call is answered, and a few to behave."""
+
+import ctypes
+import fcntl
+import glob
+import mmap
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+
+def double(number):
+    return 2 * number
+
+
+# What a submission may raise.
+
+
+class HostileError(Exception):
+    def __str__(self):
+        raise SystemExit("even its text")
+
+
+class Lookalike(ValueError):
+    @property
+    def args(self):
+        raise RuntimeError("no arguments")
+
+
+def raise_value_error():
+    raise ValueError("seven is not even")
+
+
+def raise_hostile():
+    raise HostileError
+
+
+def raise_lookalike():
+    raise Lookalike("fine")
+
+
+def raise_long():
+    raise ValueError("x" * 100_000)
+
+
+def raise_surrogate():
+    raise ValueError("lone \ud800 surrogate")
+
+
+def raise_memory_error():
+    raise MemoryError
+
+
+def exit_politely():
+    sys.exit(0)
+
+
+def recurse(depth=0):
+    return recurse(depth + 1)
+
+
+def divide_in_torch():
+    import torch
+
+    return torch.ones(2, 3) @ torch.ones(2, 3)
+
+
+def return_object():
+    return object()
+
+
+class Number(int):
+    pass
+
+
+def return_subclass():
+    return {"logits": [1, Number(2)]}
+
+
+def return_large():
+    return bytes(65 << 20)
+
+
+# What stops it.
+
+
+def hang():
+    while True:
+        time.sleep(1)
+
+
+def hang_deaf():
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    while True:
+        pass
+
+
+def exit_hard(code=0):
+    os._exit(code)
+
+
+def segfault():
+    ctypes.string_at(0)
+
+
+def kill_itself():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def print_forever():
+    while True:
+        print("la " * 10_000)
+
+
+def print_from_thread():
+    def keep_printing():
+        while True:
+            os.write(1, b"la " * 1000)
+
+    threading.Thread(target=keep_printing, daemon=True).start()
+    time.sleep(30)
+
+
+def print_little():
+    print("hello from the submission")
+    print("and its errors", file=sys.stderr)
+
+
+def eat_memory():
+    kept = []
+    while True:
+        kept.append(bytearray(64 << 20))
+
+
+def eat_torch_memory():
+    import torch
+
+    return torch.empty(1 << 40).sum().item()
+
+
+def eat_shared_memory():
+    """Shared mappings are not the data segment: only looking from outside finds them."""
+    kept = []
+    while True:
+        block = mmap.mmap(-1, 16 << 20)
+        block.write(bytes(16 << 20))
+        kept.append(block)
+        time.sleep(0.01)
+
+
+def eat_memory_in_child():
+    subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import time\nx = []\nwhile True:\n x.append(bytes([1]) * (8 << 20)); time.sleep(.01)",
+        ],
+        check=False,
+    )
+
+
+def freeze_after_answer():
+    def freeze():
+        time.sleep(0.2)
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+    threading.Thread(target=freeze, daemon=True).start()
+
+
+# What it can do to the wire, once it has found it.
+
+
+def pipes():
+    """The descriptors, beyond the standard ones, that are pipes: (readable, writable)."""
+    found = {os.O_RDONLY: [], os.O_WRONLY: []}
+    for path in glob.glob("/proc/self/fd/*"):
+        number = int(os.path.basename(path))
+        try:
+            if number > 2 and os.readlink(path).startswith("pipe:"):
+                found[fcntl.fcntl(number, fcntl.F_GETFL) & os.O_ACCMODE].append(number)
+        except OSError:
+            continue
+    return found[os.O_RDONLY], found[os.O_WRONLY]
+
+
+def write_garbage():
+    for number in pipes()[1]:
+        os.write(number, b"\x00\x00\x00\x05hello")
+
+
+def write_huge_length():
+    for number in pipes()[1]:
+        os.write(number, b"\xff\xff\xff\xffhello")
+    time.sleep(30)
+
+
+def write_half():
+    for number in pipes()[1]:
+        os.write(number, b"\x00\x00\x01\x00hello")
+    time.sleep(30)
+
+
+def write_value(value):
+    """Send one message of its own before the real answer."""
+    from grader.sandbox import frames, wire
+
+    for number in pipes()[1]:
+        frames.write_frame(number, wire.encode(value))
+
+
+def flood_wire():
+    chunk = b"\x03\xff\xff\xff" + bytes(1 << 20)
+    while True:
+        for number in pipes()[1]:
+            os.write(number, chunk)
+
+
+def flood_imports():
+    while True:
+        write_value({"import": "nanochat.x", "event": "importing"})
+
+
+def close_wire():
+    for number in (*pipes()[0], *pipes()[1]):
+        os.close(number)
+    time.sleep(30)
+
+
+def close_questions():
+    for number in pipes()[0]:
+        os.close(number)
+
+
+def close_everything():
+    os.closerange(0, 256)
+    time.sleep(30)
+
+
+# What it can leave behind.
+
+
+def leave_fork():
+    """A fork that lives on in the same process group, holding every descriptor."""
+    child = os.fork()
+    if child == 0:
+        time.sleep(600)
+        os._exit(0)
+    return child
+
+
+def leave_fork_and_exit(note):
+    with open(note, "w") as file:
+        file.write(str(leave_fork()))
+    os._exit(0)
+
+
+def leave_session():
+    """A child that has left the process group."""
+    return subprocess.Popen(["sleep", "600"], start_new_session=True).pid
+
+
+def leave_deep_folder():
+    for _ in range(1500):
+        os.mkdir("d")
+        os.chdir("d")
+    os.chmod(".", 0)
+    return True
+
+
+# What it can look at.
+
+
+def environment():
+    return dict(os.environ)
+
+
+def state():
+    return {
+        "cwd": os.getcwd(),
+        "stdin": os.read(0, 10),
+        "flags": [sys.flags.isolated, sys.flags.dont_write_bytecode, sys.flags.utf8_mode],
+        "path": list(sys.path),
+        "argv": list(sys.argv),
+        "group": os.getpgid(0) == os.getpid(),
+        "judge_modules": [name for name in sys.modules if name.split(".")[0] in ("grader", "specs")],
+    }
+
+
+def threads():
+    import torch
+
+    return torch.get_num_threads()
+
+
+def import_by_name(name):
+    __import__(name)
+    return True
+
+
+def write_file(size):
+    with open("big", "wb") as file:
+        file.write(bytes(size))
+    return True
