@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 MEBIBYTE = 1 << 20
+CUDA_BYTES = 4 << 30
+"""What the libraries of CUDA may take of the host's memory, on top of the level's limit."""
 
 Progress = Callable[[int, int, str], None]
 
@@ -92,10 +94,12 @@ def open_probe(request: Request, folder: Path, limits: levels.LevelLimits) -> It
     from grader.sandbox.limits import Limits
     from grader.sandbox.process import ProcessProbe
 
+    cuda = CUDA_BYTES if request.device == "cuda" else 0
     allowed = Limits(
         call_seconds=limits.call_seconds,
         submission_seconds=limits.submission_seconds,
-        memory_bytes=int(limits.memory_mebibytes * MEBIBYTE),
+        memory_bytes=int(limits.memory_mebibytes * MEBIBYTE)
+        + (CUDA_BYTES if request.device == "cuda" else 0),
         output_bytes=int(limits.output_mebibytes * MEBIBYTE),
     )
     with ProcessProbe(folder, request.device, request.dtype, allowed) as process:

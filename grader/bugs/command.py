@@ -15,7 +15,9 @@ from grader.run import REPOSITORY, UsageError
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command and its two parts to the command line."""
-    top = commands.add_parser("variants", help="list the known bugs, or make a copy of the reference with some")
+    top = commands.add_parser(
+        "variants", help="list the known bugs, or make a copy of the reference with some"
+    )
     parts = top.add_subparsers(required=True, metavar="PART")
 
     listing = parts.add_parser("list", help="the catalogue of bugs")

@@ -375,15 +375,15 @@ def test_each_row_draws_its_own_first_token(probe: Probe, seed: int) -> None:
         "generation.stream",
         prompt=[BOS, 65],
         script={"logits": logits},
-        options={"num_samples": 1000, "max_tokens": 1, "seed": seed},
+        options={"num_samples": 600, "max_tokens": 1, "seed": seed},
     )
-    (column,) = full_columns(got, 1000)
+    (column,) = full_columns(got, 600)
     wanted = sampling.probabilities(logits.tolist(), 1.0)
-    expect_distribution(column, wanted, "the first tokens of 1,000 rows")
+    expect_distribution(column, wanted, "the first tokens of 600 rows")
     expect_independent(
         {
             "the first tokens of neighbouring rows": (column[0::2], column[1::2]),
-            "the first tokens of rows 500 apart": (column[:500], column[500:]),
+            "the first tokens of rows 300 apart": (column[:300], column[300:]),
         },
         wanted,
     )
@@ -440,7 +440,6 @@ SETTINGS: list[dict[str, Any]] = [
     {"temperature": 0.5},
     {"temperature": 2.0, "top_k": 4},
     {"top_k": 3},
-    {"temperature": 1.0, "top_k": None},
 ]
 
 
@@ -452,22 +451,22 @@ def test_temperature_and_top_k_hold_at_every_step(probe: Probe, seed: int) -> No
     """
     logits = np.full(SIZE, -1e4)
     ids = np.random.default_rng(seed).permutation(np.arange(40, 50))
-    logits[ids] = np.arange(10) * 0.3
+    logits[ids] = np.arange(10) * 0.5
     for options in SETTINGS:
         (got,) = probe(
             "generation.stream",
             prompt=[BOS, 65],
             script={"logits": logits},
-            options={"num_samples": 900, "max_tokens": 4, "seed": seed, **options},
+            options={"num_samples": 400, "max_tokens": 3, "seed": seed, **options},
         )
-        columns = full_columns(got, 900)
-        expect_equal(len(columns), 4, "the number of columns with max_tokens=4")
+        columns = full_columns(got, 400)
+        expect_equal(len(columns), 3, "the number of columns with max_tokens=3")
         wanted = sampling.probabilities(
             logits.tolist(), options.get("temperature", 1.0), options.get("top_k")
         )
-        expect_distribution(columns[0], wanted, f"the first tokens of 900 rows with {options}")
+        expect_distribution(columns[0], wanted, f"the first tokens of 400 rows with {options}")
         later = [token for column in columns[1:] for token in column]
-        expect_distribution(later, wanted, f"tokens 1 to 3 of 900 rows with {options}")
+        expect_distribution(later, wanted, f"tokens 1 and 2 of 400 rows with {options}")
 
 
 @law(seed=seeds, examples=1)
@@ -482,9 +481,9 @@ def test_steps_and_rows_are_independent(probe: Probe, seed: int) -> None:
         "generation.stream",
         prompt=[BOS],
         script={"logits": logits},
-        options={"num_samples": 600, "max_tokens": 6, "seed": seed},
+        options={"num_samples": 300, "max_tokens": 6, "seed": seed},
     )
-    columns = full_columns(got, 600)
+    columns = full_columns(got, 300)
     expect_equal(len(columns), 6, "the number of columns with max_tokens=6")
     early = [token for column in columns[0::2] for token in column]
     late = [token for column in columns[1::2] for token in column]

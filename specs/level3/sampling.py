@@ -266,7 +266,8 @@ def test_minus_infinity_is_never_drawn(
     examples=15,
     cases=[
         {"scale": 1e4, "temperature": 1e-38, "top_k": None, "seed": 0},
-        {"scale": 1e4, "temperature": 1e-45, "top_k": 3, "seed": 0},
+        {"scale": 1e4, "temperature": 1e-60, "top_k": 3, "seed": 0},
+        {"scale": 1.0, "temperature": 1e-300, "top_k": None, "seed": 0},
         {"scale": 1e37, "temperature": 0.01, "top_k": None, "seed": 0},
     ],
     scale=st.sampled_from([1e-3, 1.0, 1e3, 1e4, 1e6, 1e30]),

@@ -19,7 +19,7 @@ from specs.probes.byte_tokenizer import ByteTokenizer
 from specs.probes.loading import imported
 from specs.probes.registry import probe
 from specs.probes.scripted import ScriptedConfig, ScriptedModel
-from specs.probes.traces import random_states, torch_defaults
+from specs.probes.traces import random_states, torch_defaults, usual_defaults
 from specs.probes.values import tensor, values
 
 Stream = dict[str, list[list[Any]]]
@@ -167,10 +167,13 @@ def traces(
     model.train(training)
     engine = new_engine(model)
     parameters = {name: held.clone() for name, held in model.state_dict().items()}
-    given, states, defaults = list(prompt), random_states(), torch_defaults()
-    for _ in engine.generate(given, **options):
-        pass
-    sequences, _ = engine.generate_batch(given, **options)
+    given, states = list(prompt), random_states()
+    with usual_defaults():
+        defaults = torch_defaults()
+        for _ in engine.generate(given, **options):
+            pass
+        sequences, _ = engine.generate_batch(given, **options)
+        after = torch_defaults()
     for sequence in sequences:
         sequence.append(0)
     return {
@@ -180,7 +183,7 @@ def traces(
             not torch.equal(held, parameters[name]) for name, held in model.state_dict().items()
         ),
         "the model's mode, training or evaluation": model.training != training,
-        "a default of torch, or whether gradients are enabled": torch_defaults() != defaults,
+        "a default of torch, or whether gradients are enabled": after != defaults,
         "the autograd graph, by running the model with gradients enabled": model.gradients,
     }
 

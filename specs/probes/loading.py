@@ -8,6 +8,7 @@ submission, and whoever listens knows which one was being imported when the proc
 
 from __future__ import annotations
 
+import functools
 import importlib
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -38,10 +39,12 @@ def enter(submission: Path) -> None:
 
     Raises ImportError if the folder holds none, or if another `nanochat` is already imported.
     """
-    submission = submission.resolve()
+    finder = _installed()
+    if finder is not None and submission in (finder.given, finder.submission):
+        return
+    given, submission = submission, submission.resolve()
     if not (submission / "nanochat").is_dir():
         raise ImportError(f"no folder nanochat/ in the submission {submission.name}: nothing to import")
-    finder = _installed()
     if finder is not None and finder.submission == submission:
         return
     if finder is not None or "nanochat" in sys.modules:
@@ -50,7 +53,7 @@ def enter(submission: Path) -> None:
             f"this process already holds another nanochat ({other}) and can never hold two: "
             "close the probe of that submission, or run this one in a process of its own"
         )
-    sys.meta_path.insert(0, _SubmissionFinder(submission))
+    sys.meta_path.insert(0, _SubmissionFinder(submission, given))
     # Appended, never put in front: a file torch.py beside nanochat/ must not become `import torch`.
     sys.path.append(str(submission))
 
@@ -78,9 +81,11 @@ def imported(module: str) -> ModuleType:
         raise ValueError(f"a probe imports modules of nanochat only, not {module!r}")
     submission = setting.get().submission
     enter(submission)
+    if (finder := _installed()) is not None:
+        submission = finder.submission
     loaded = importlib.import_module(module)
     for each in (sys.modules["nanochat"], loaded):
-        _check_inside(each.__name__, _files(each), submission.resolve())
+        _check_inside(each.__name__, _files(each), submission)
     return loaded
 
 
@@ -119,8 +124,9 @@ _refused: frozenset[str] = frozenset()
 class _SubmissionFinder:
     """Finds `nanochat` and its modules in the submission's folder."""
 
-    def __init__(self, submission: Path) -> None:
+    def __init__(self, submission: Path, given: Path) -> None:
         self.submission = submission
+        self.given = given
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -171,5 +177,12 @@ def _files(module: ModuleType) -> list[str]:
 
 def _check_inside(name: str, files: Iterable[str], submission: Path) -> None:
     for file in files:
-        if not Path(file).resolve().is_relative_to(submission):
+        if not _lies_inside(file, submission):
             raise ImportError(f"{name} is {file}, which lies outside the submission {submission}")
+
+
+@functools.cache
+def _lies_inside(file: str, submission: Path) -> bool:
+    # Asked for every probe call, and resolving a path takes several calls of the system: a tenth of a
+    # level's time before the answers were kept.
+    return Path(file).resolve().is_relative_to(submission)

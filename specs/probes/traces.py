@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import threading
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -33,6 +35,15 @@ def torch_defaults() -> list[object]:
         torch.is_grad_enabled(),
         torch.is_inference_mode_enabled(),
     ]
+
+
+@contextlib.contextmanager
+def usual_defaults() -> Iterator[None]:
+    """Set torch's shared settings to the usual ones, which an earlier call may have changed for good."""
+    torch.set_num_threads(1)
+    torch.set_default_dtype(torch.float32)
+    with torch.enable_grad():
+        yield
 
 
 def resources() -> dict[str, object]:

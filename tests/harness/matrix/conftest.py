@@ -44,7 +44,7 @@ def submissions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture(scope="session")
 def grade(submissions: dict[str, Path]) -> Grade:
-    """Return the record of `grader run --level 3` for a submission by name; all are graded beside each other."""
+    """Return the record of `grader run --level 3` for a submission by name; two are graded at a time."""
     pool = ThreadPoolExecutor(max_workers=2)
 
     def run(name: str) -> dict[str, Any]:

@@ -33,8 +33,6 @@ class Hostile:
 
 
 FLOPS = "        parameters = sum(parameter.numel() for parameter in self.parameters())\n"
-RESET = '        """Forget all tokens. The memory is kept for reuse, unless it has grown past `seq_len` slots."""\n'
-MODEL = ("rotary", "attention", "grouped")
 ALL_BUT_ATTENTION = ("rotary", "grouped", "cache", "sampling", "memory", "tools")
 
 HOSTILE = [
@@ -56,7 +54,7 @@ HOSTILE = [
         "error",
         "sample_next_token",
         ("sampling.draws_follow_the_distribution",),
-        ("rotary", "attention", "grouped", "cache"),
+        ("rotary", "attention", "grouped"),
     ),
     Hostile(
         "hangs at import",
@@ -102,7 +100,7 @@ HOSTILE = [
         "eats memory",
         "gpt.py",
         FLOPS,
-        "        eaten = []\n        while True:\n            eaten.append(bytearray(1 << 26))\n",
+        "        eaten = []\n        while True:\n            eaten.append(bytearray(1 << 28))\n",
         "memory",
         "memory",
         ("attention.flops_are_counted_by_the_formula",),

@@ -30,7 +30,7 @@ class KVCache:
     def insert_kv(self, layer_idx: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Append."""
         if k.shape != v.shape or (k.size(0), k.size(1), k.size(3)) != (self.rows, *self.shape):
-            raise ValueError(f"{tuple(k.shape)}, {tuple(v.shape)} for {self.rows} rows of (heads, channels) {self.shape}")
+            raise ValueError(f"{tuple(k.shape)}, {tuple(v.shape)} for {self.rows} rows of {self.shape}")
         new, old = torch.stack((k, v)).detach(), self.kv[layer_idx]
         kv = self.kv[layer_idx] = new if old is None else torch.cat((old, new), 3)
         return kv[0], kv[1]
@@ -39,7 +39,7 @@ class KVCache:
         """Copy a row into all."""
         mine, its = (self.get_pos(), 1, self.shape, len(self.kv)), (0, other.rows, other.shape, len(other.kv))
         if mine != its:
-            raise ValueError(f"(tokens here, rows there, heads and channels, layers) must be {mine}, are {its}")
+            raise ValueError(f"(tokens here, rows there, heads and channels, layers) {its}, want {mine}")
         self.kv = [None if kv is None else kv.repeat_interleave(self.rows, 1) for kv in other.kv]
 
     def reset(self) -> None:
@@ -72,9 +72,10 @@ class Engine:
 
     def __init__(self, model: Any, tokenizer: Any) -> None:
         self.model, self.tokenizer = model, tokenizer
-        names = ("assistant_end", "python_start", "python_end", "output_start", "output_end")
-        self.end, self.py, self.py_end, self.out, self.out_end = map(tokenizer.encode_special, map("<|{}|>".format, names))
-        self.terminals = {self.end, tokenizer.get_bos_token_id()}
+        names = ("python_start", "python_end", "output_start", "output_end", "assistant_end")
+        special = [tokenizer.encode_special(f"<|{name}|>") for name in names]
+        self.py, self.py_end, self.out, self.out_end, end = special
+        self.terminals = {end, tokenizer.get_bos_token_id()}
 
     def step(self, row: list[Any], sampled: int) -> tuple[int, int]:
         """The next (token, mask) of a row."""
@@ -110,15 +111,18 @@ class Engine:
         if (over := len(tokens) + (max_tokens or 0) - c.sequence_len) > 0:
             raise ValueError(f"over by {over}")
         rng = torch.Generator(device).manual_seed(seed)
-        one, cache = (KVCache(n, c.n_kv_head, len(tokens), c.n_embd // c.n_head, c.n_layer) for n in (1, num_samples))
+        D = c.n_embd // c.n_head
+        one, cache = (KVCache(B, c.n_kv_head, len(tokens), D, c.n_layer) for B in (1, num_samples))
         rows: list[list[Any]] = [[[], None, None] for _ in range(num_samples)]
         column: list[int] = []
         for _ in range(c.sequence_len - len(tokens) if max_tokens is None else max_tokens):
             with torch.no_grad():
                 if column:
-                    y = self.model.forward(torch.tensor(column, device=device)[:, None], kv_cache=cache)[:, -1]
+                    idx = torch.tensor(column, device=device)[:, None]
+                    y = self.model.forward(idx, kv_cache=cache)[:, -1]
                 else:
-                    y = self.model.forward(torch.tensor(tokens, device=device)[None], kv_cache=one)[[0] * num_samples, -1]
+                    idx = torch.tensor(tokens, device=device)[None]
+                    y = self.model.forward(idx, kv_cache=one)[[0] * num_samples, -1]
                     cache.prefill(one)
                     one.reset()
                 ids = sample_next_token(y[:, : self.tokenizer.get_vocab_size()], rng, temperature, top_k)

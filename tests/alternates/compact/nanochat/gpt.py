@@ -35,7 +35,8 @@ def norm(x: Tensor) -> Tensor:
 def apply_rotary_emb(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Both halves at once: x cos + (x2, -x1) sin."""
     a, b = x.float().chunk(2, -1)
-    return (torch.cat((a, b), -1) * cos.repeat(1, 1, 1, 2) + torch.cat((b, -a), -1) * sin.repeat(1, 1, 1, 2)).to(x)
+    cos, sin = cos.repeat(1, 1, 1, 2), sin.repeat(1, 1, 1, 2)
+    return (torch.cat((a, b), -1) * cos + torch.cat((b, -a), -1) * sin).to(x)
 
 
 def linear(outputs: int, inputs: int) -> nn.Linear:
@@ -54,7 +55,8 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, cos_sin: tuple[Tensor, Tensor], kv_cache: Any = None) -> Tensor:
         """(B, T, C) -> (B, T, C)."""
-        qkv = F.linear(x, torch.cat((self.c_q.weight, self.c_k.weight, self.c_v.weight))).unflatten(-1, (-1, self.D))
+        weight = torch.cat((self.c_q.weight, self.c_k.weight, self.c_v.weight))
+        qkv = F.linear(x, weight).unflatten(-1, (-1, self.D))
         n = (qkv.size(2) - self.H) // 2
         qk = norm(apply_rotary_emb(qkv[:, :, : self.H + n], *cos_sin))
         q, k = qk.transpose(1, 2).split((self.H, n), 1)
@@ -62,7 +64,8 @@ class Attention(nn.Module):
         if kv_cache is not None:
             k, v = kv_cache.insert_kv(self.layer, k, v)
         bias = torch.zeros(q.size(2), k.size(2), dtype=q.dtype, device=q.device)
-        bias = bias.masked_fill(torch.ones_like(bias, dtype=torch.bool).triu(k.size(2) - q.size(2) + 1), -torch.inf)
+        future = torch.ones_like(bias, dtype=torch.bool).triu(k.size(2) - q.size(2) + 1)
+        bias = bias.masked_fill(future, -torch.inf)
         y = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, enable_gqa=n < self.H)
         return F.linear(y.transpose(1, 2).flatten(2), self.c_proj.weight)
 
@@ -125,7 +128,8 @@ class GPT(nn.Module):
         y: Tensor = 15 * torch.tanh(self.lm_head(norm(x)).float() / 15)
         if targets is None:
             return y
-        return F.cross_entropy(y.flatten(0, 1), targets.flatten().long(), ignore_index=-1, reduction=loss_reduction)
+        y, targets = y.flatten(0, 1), targets.flatten().long()
+        return F.cross_entropy(y, targets, ignore_index=-1, reduction=loss_reduction)
 
     @torch.no_grad()
     def generate(

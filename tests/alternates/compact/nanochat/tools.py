@@ -11,14 +11,15 @@ from typing import Any
 E = r"""\\(?:[\\'"nrt]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8})"""
 S = rf"""(?:'(?:{E}|[^'\\\r\n])*'|"(?:{E}|[^"\\\r\n])*")"""
 N = r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?(?![\w.'\"])"
-TOKEN = re.compile(rf"\s*(?:({S})\s*\.\s*count\s*\(\s*({S})\s*\)|({N})|(//|[-+*/%()]))")
+TOKEN = re.compile(rf"[ \t]*(?:({S})[ \t]*\.[ \t]*count[ \t]*\([ \t]*({S})[ \t]*\)|({N})|(//|[-+*/%()]))")
 RANK = {"(": 0, "+": 1, "-": 1, "*": 2, "/": 2, "//": 2, "%": 2, "neg": 3, "pos": 3}
-DO: dict[str, Any] = dict(zip(RANK, (None, *map(vars(operator).get, "add sub mul truediv floordiv mod neg pos".split())), strict=True))
+NAMES = ["", "add", "sub", "mul", "truediv", "floordiv", "mod", "neg", "pos"]
+DO: dict[str, Any] = {symbol: getattr(operator, name, None) for symbol, name in zip(RANK, NAMES, strict=True)}
 
 
 def use_calculator(expression: str) -> int | float | None:
     """Value or None."""
-    if not isinstance(expression, str) or len(expression) > 1000 or re.search(r"[\n\r\f\v]", expression.strip()):
+    if not isinstance(expression, str) or len(expression) > 1000:
         return None
     values: list[Any] = []
     waiting: list[str] = []
@@ -39,7 +40,8 @@ def use_calculator(expression: str) -> int | float | None:
                 return None
             if symbol is None:
                 # literal_eval refuses what begins with zeros, as Python does.
-                values.append(ast.literal_eval(number) if number else ast.literal_eval(whole).count(ast.literal_eval(part)))
+                literals = [ast.literal_eval(literal) for literal in ([number] if number else [whole, part])]
+                values.append(literals[0] if number else literals[0].count(literals[1]))
                 after_value = True
             elif not after_value:
                 if symbol not in "(+-":
@@ -56,6 +58,6 @@ def use_calculator(expression: str) -> int | float | None:
         while waiting:
             apply(waiting.pop())
         (value,) = values
-        return value if after_value and math.isfinite(value) else None  # type: ignore[no-any-return]  # a number
+        return value if after_value and math.isfinite(value) else None
     except (ValueError, ArithmeticError, SyntaxError, IndexError, KeyError, TypeError):
         return None

@@ -165,7 +165,13 @@ class Engine:
 
     @torch.no_grad()
     def _columns(
-        self, tokens: list[int], num_samples: int, columns: int, temperature: float, top_k: int | None, seed: int
+        self,
+        tokens: list[int],
+        num_samples: int,
+        columns: int,
+        temperature: float,
+        top_k: int | None,
+        seed: int,
     ) -> Iterator[tuple[list[int], list[int]]]:
         device = self.model.get_device()
         rng = torch.Generator(device=device)
@@ -202,7 +208,8 @@ class Engine:
 
     def is_end(self, step: Step) -> bool:
         """Whether a step shows a terminal id. No forced id is one."""
-        return step[0] in (self.tokenizer.encode_special("<|assistant_end|>"), self.tokenizer.get_bos_token_id())
+        end = self.tokenizer.encode_special("<|assistant_end|>")
+        return step[0] in (end, self.tokenizer.get_bos_token_id())
 
     def new_cache(self, rows: int, slots: int) -> KVCache:
         """An empty cache for the model."""
@@ -217,8 +224,9 @@ class Engine:
         live = list(rows)
         for column, masks in self.generate(tokens, num_samples, **kwargs):
             steps = list(zip(column, masks, strict=True))
-            live = [[] if not row or self.is_end(step) else row for row, step in zip(live, steps, strict=True)]
-            for row, step in zip(live, steps, strict=True):
-                if row:
-                    row.append(step)
+            for i, step in enumerate(steps):
+                if self.is_end(step):
+                    live[i] = []
+                elif live[i]:
+                    live[i].append(step)
         return [[token for token, _ in row] for row in rows], [[mask for _, mask in row] for row in rows]

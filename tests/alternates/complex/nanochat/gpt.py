@@ -1,4 +1,4 @@
-"""The model with rotation as multiplication of complex numbers, and attention that sees keys block by block."""
+"""The model with rotation as a product of complex numbers, and attention that sees keys block by block."""
 
 from __future__ import annotations
 
@@ -172,7 +172,8 @@ class GPT(nn.Module):
         for name, p in self.named_parameters():
             fan_out, fan_in = p.shape
             std = 0.8 if "wte" in name else min(1.0, math.sqrt(fan_out / fan_in)) / math.sqrt(fan_in)
-            p.data = torch.randn(p.shape, device=p.device, dtype=torch.float32, generator=generator).to(p.dtype) * std
+            drawn = torch.randn(p.shape, device=p.device, dtype=torch.float32, generator=generator)
+            p.data = (drawn * std).to(p.dtype)
         self.init_tables()
 
     def get_device(self) -> torch.device:
@@ -196,7 +197,7 @@ class GPT(nn.Module):
         """Logits, or a loss where there are targets."""
         T = idx.size(1)
         T0 = kv_cache.get_pos() if kv_cache is not None else 0
-        if T0 + T > self.cos.size(1):
+        if self.cos.size(1) < T0 + T:
             raise ValueError(f"sequence of {T0 + T} > {self.cos.size(1)} positions")
         cos_sin = self.cos[:, T0 : T0 + T], self.sin[:, T0 : T0 + T]
         x = norm(self.transformer.wte(idx))  # type: ignore[operator]  # a module set on a plain nn.Module

@@ -21,6 +21,7 @@ OPERATIONS: dict[str, Callable[[Number, Number], Number]] = {
 ESCAPES = {"\\": "\\", "'": "'", '"': '"', "n": "\n", "r": "\r", "t": "\t"}
 CODES = {"x": 2, "u": 4, "U": 8}
 DIGITS = "0123456789"
+HEX = DIGITS + "abcdefABCDEF"
 
 
 class Refused(Exception):
@@ -123,7 +124,7 @@ class Reader:
         if quote not in ("'", '"'):
             raise Refused(f"no string at {self.at}")
         self.at += 1
-        found = []
+        found: list[str] = []
         while True:
             character = self.text[self.at : self.at + 1]
             self.at += 1
@@ -140,8 +141,9 @@ class Reader:
         if kind in CODES:
             code = self.text[self.at : self.at + CODES[kind]]
             self.at += CODES[kind]
-            if len(code) != CODES[kind] or not set(code) <= set("0123456789abcdefABCDEF") or int(code, 16) > 0x10FFFF:
+            if len(code) != CODES[kind] or not set(code) <= set(HEX):
                 raise Refused("no such character")
+            # Beyond the last character, chr raises a ValueError.
             return chr(int(code, 16))
         if kind not in ESCAPES:
             raise Refused(f"escape \\{kind}")
@@ -157,5 +159,5 @@ def use_calculator(expression: str) -> Number | None:
         value = reader.value()
         at_end = not reader.skip()
         return value if at_end and math.isfinite(value) else None
-    except (Refused, ArithmeticError, ValueError):
+    except (Refused, ArithmeticError, ValueError, RecursionError):
         return None

@@ -33,7 +33,7 @@ class KVCache:
         """Write to one layer, return views of it."""
         for entry in (k, v):
             if tuple(entry.shape) != (self.batch_size, self.num_heads, k.size(2), self.head_dim):
-                raise ValueError(f"{tuple(entry.shape)} does not fit {self.batch_size} x {self.num_heads} heads")
+                raise ValueError(f"{tuple(entry.shape)} does not fit {self.tables[layer_idx].shape}")
         begin = self.lengths[layer_idx]
         end = self.lengths[layer_idx] = begin + k.size(2)
         table = self._table(layer_idx, begin, end, k)
@@ -61,9 +61,11 @@ class KVCache:
         if any(self.lengths):
             raise ValueError(f"not empty: {self.lengths} tokens")
         if other.batch_size != 1 or len(other.tables) != len(self.tables):
-            raise ValueError(f"{other.batch_size} rows and {len(other.tables)} layers; 1 and {len(self.tables)} wanted")
+            raise ValueError(
+                f"{other.batch_size} rows, {len(other.tables)} layers; want 1, {len(self.tables)}"
+            )
         if (other.num_heads, other.head_dim) != (self.num_heads, self.head_dim):
-            raise ValueError(f"{other.num_heads} heads of {other.head_dim}; {self.num_heads} of {self.head_dim} wanted")
+            raise ValueError(f"heads {other.num_heads, other.head_dim}; want {self.num_heads, self.head_dim}")
         for layer_idx, (length, table) in enumerate(zip(other.lengths, other.tables, strict=True)):
             if length:
                 self._table(layer_idx, 0, length, table)[:, :, :length] = table[:, :, :length]
@@ -209,7 +211,8 @@ class Engine:
         self, tokens: Sequence[int], num_samples: int = 1, **kwargs: Any
     ) -> tuple[list[list[int]], list[list[int]]]:
         """Rows and their masks."""
-        ids, flags = [list(tokens) for _ in range(num_samples)], [[0] * len(tokens) for _ in range(num_samples)]
+        ids = [list(tokens) for _ in range(num_samples)]
+        flags = [[0] * len(tokens) for _ in range(num_samples)]
         over = [False] * num_samples
         for column, masks in self.generate(tokens, num_samples, **kwargs):
             for i in range(num_samples):

@@ -1,6 +1,6 @@
-"""The model as one flat function; the modules name the weights. Queries and keys are normalised before rotation.
+"""The model as one flat function; the modules name the weights.
 
-That gives the same as afterwards: a rotation does not change the length of a head.
+Queries and keys are normalised before the rotation, which does not change their length.
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ def apply_rotary_emb(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     wide = x.to(torch.promote_types(x.dtype, torch.promote_types(cos.dtype, torch.float32)))
     lower, upper = wide.split(x.size(-1) // 2, dim=-1)
     cos, sin = cos.to(wide.dtype), sin.to(wide.dtype)
-    return torch.cat([torch.addcmul(lower * cos, upper, sin), torch.addcmul(upper * cos, lower, sin, value=-1)], -1).to(
-        x.dtype
-    )
+    return torch.cat(
+        [torch.addcmul(lower * cos, upper, sin), torch.addcmul(upper * cos, lower, sin, value=-1)], -1
+    ).to(x.dtype)
 
 
 class Attention(nn.Module):
@@ -76,7 +76,7 @@ class Attention(nn.Module):
         k, v = k.transpose(1, 2), v.transpose(1, 2)
         if kv_cache is not None:
             k, v = kv_cache.insert_kv(self.layer, k, v)
-        # The queries of a group are stacked along time, (B, Hkv, group * T, D): one product with each key head.
+        # The queries of a group are stacked along time, (B, Hkv, group * T, D).
         B, T, heads, D = q.shape
         stacked = q.view(B, T, k.size(1), -1, D).permute(0, 2, 3, 1, 4).flatten(2, 3)
         mask = torch.ones(T, k.size(2), dtype=torch.bool, device=x.device).tril(k.size(2) - T)
@@ -100,7 +100,9 @@ class GPT(nn.Module):
         def matrices(**shapes: tuple[int, int]) -> nn.ModuleDict:
             return nn.ModuleDict({name: nn.Linear(*shape, bias=False) for name, shape in shapes.items()})
 
-        mlps = [matrices(c_fc=(c.n_embd, 4 * c.n_embd), c_proj=(4 * c.n_embd, c.n_embd)) for _ in range(c.n_layer)]
+        mlps = [
+            matrices(c_fc=(c.n_embd, 4 * c.n_embd), c_proj=(4 * c.n_embd, c.n_embd)) for _ in range(c.n_layer)
+        ]
         blocks = [nn.ModuleDict({"attn": Attention(c, i), "mlp": mlp}) for i, mlp in enumerate(mlps)]
         self.transformer = nn.ModuleDict(
             {"wte": nn.Embedding(c.vocab_size, c.n_embd), "h": nn.ModuleList(blocks)}
@@ -113,7 +115,9 @@ class GPT(nn.Module):
     def _tabulate(self, device: torch.device) -> None:
         pairs = self.config.n_embd // self.config.n_head // 2
         position = torch.arange(self.config.sequence_len, device=device).double()
-        turns = position.view(-1, 1) * torch.logspace(0, -4, pairs + 1, dtype=torch.float64, device=device)[:-1]
+        turns = (
+            position.view(-1, 1) * torch.logspace(0, -4, pairs + 1, dtype=torch.float64, device=device)[:-1]
+        )
         self.cos = turns.cos().float().view(1, -1, 1, pairs)
         self.sin = turns.sin().float().view(1, -1, 1, pairs)
 
@@ -141,7 +145,10 @@ class GPT(nn.Module):
         """By the formula."""
         c = self.config
         looked_up: int = self.transformer.wte.weight.numel()
-        return 6 * (sum(p.numel() for p in self.parameters()) - looked_up) + 12 * c.n_layer * c.n_embd * c.sequence_len
+        return (
+            6 * (sum(p.numel() for p in self.parameters()) - looked_up)
+            + 12 * c.n_layer * c.n_embd * c.sequence_len
+        )
 
     def forward(
         self,

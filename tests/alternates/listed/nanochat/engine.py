@@ -65,7 +65,9 @@ class KVCache:
                 raise ValueError(f"{name} is {getattr(other, name)} there and {getattr(self, name)} here")
         for mine, theirs in ((self.key_pieces, other.key_pieces), (self.value_pieces, other.value_pieces)):
             for layer_idx, pieces in enumerate(theirs):
-                mine[layer_idx] = [torch.cat(pieces, dim=2).repeat(self.batch_size, 1, 1, 1)] if pieces else []
+                mine[layer_idx] = (
+                    [torch.cat(pieces, dim=2).repeat(self.batch_size, 1, 1, 1)] if pieces else []
+                )
 
 
 Warper = Callable[[Tensor], Tensor]
@@ -177,7 +179,7 @@ class Engine:
             logits = self._next_logits(torch.tensor(column, device=device).unsqueeze(1), cache)
 
     def _follow_block(self, block: list[int] | None, token: int) -> tuple[list[int] | None, list[int]]:
-        """Return the python block after `token`, None outside of one, and the ids that `token` makes forced."""
+        """Return the python block after `token`, None outside of one, and the ids that it makes forced."""
         if token == self.tokenizer.encode_special("<|python_start|>"):
             return [], []
         if block is None:

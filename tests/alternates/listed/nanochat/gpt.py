@@ -173,7 +173,9 @@ class GPT(nn.Module):
     @torch.no_grad()
     def _reset_rotary_tables(self) -> None:
         """Write the angles into the buffers, wherever these are."""
-        exponents = torch.arange(0, self.config.head_size, 2).to(self.cos.device).double() / self.config.head_size
+        exponents = (
+            torch.arange(0, self.config.head_size, 2).to(self.cos.device).double() / self.config.head_size
+        )
         positions = torch.arange(self.config.sequence_len).to(self.cos.device).double()
         freqs = positions[None, :, None, None] / torch.pow(10000.0, exponents)
         self.cos.copy_(freqs.cos())
@@ -219,7 +221,10 @@ class GPT(nn.Module):
             out: Tensor = logits
             return out
         losses = F.cross_entropy(
-            logits.reshape(-1, self.config.vocab_size), targets.reshape(-1).long(), ignore_index=-1, reduction="none"
+            logits.reshape(-1, self.config.vocab_size),
+            targets.reshape(-1).long(),
+            ignore_index=-1,
+            reduction="none",
         )
         if loss_reduction == "none":
             return losses

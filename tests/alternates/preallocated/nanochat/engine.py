@@ -140,7 +140,13 @@ class Engine:
 
     @torch.inference_mode()
     def _stream(
-        self, prompt: list[int], num_samples: int, steps: int, temperature: float, top_k: int | None, seed: int
+        self,
+        prompt: list[int],
+        num_samples: int,
+        steps: int,
+        temperature: float,
+        top_k: int | None,
+        seed: int,
     ) -> Iterator[tuple[list[int], list[int]]]:
         if steps == 0:
             return

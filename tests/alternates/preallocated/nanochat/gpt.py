@@ -1,13 +1,13 @@
 """The model, with attention as einsums over groups of query heads.
 
-Letters: b rows, t new tokens, s all tokens, n key/value heads, g query heads of a group, d channels of a head.
+Letters: b rows, t new tokens, s all tokens, n key/value heads, g query heads of a group, d channels.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -129,7 +129,7 @@ class GPT(nn.Module):
         super().__init__()
         self.config = config
         blocks = [Block(config, layer) for layer in range(config.n_layer)]
-        self.transformer = nn.ModuleDict(
+        self.transformer: Any = nn.ModuleDict(
             {"wte": nn.Embedding(config.vocab_size, config.n_embd), "h": nn.ModuleList(blocks)}
         )
         self.lm_head = nn.Linear(config.n_embd, config.vocab_size, bias=False)
@@ -179,7 +179,7 @@ class GPT(nn.Module):
             raise ValueError(f"{stop} positions, the rotary tables have {self.cos.size(1)}")
         cos_sin = (self.cos[:, start:stop], self.sin[:, start:stop])
         x = norm(self.transformer["wte"](idx))
-        for block in self.transformer["h"]:  # type: ignore[union-attr]  # torch types no entry of a ModuleDict
+        for block in self.transformer["h"]:
             x = block(x, cos_sin, kv_cache)
         logits: Tensor = 15.0 * torch.tanh(self.lm_head(norm(x)).float() / 15.0)
         if targets is None:

@@ -57,9 +57,7 @@ class KVCache:
         shapes = [(c.num_layers, c.num_heads, c.head_dim) for c in (self, other)]
         if shapes[0] != shapes[1] or other.batch_size != 1:
             raise ValueError(f"got {other.batch_size} rows of {shapes[1]}, want 1 of {shapes[0]}")
-        self.tokens = [
-            [token.repeat(1, self.batch_size, 1, 1) for token in layer] for layer in other.tokens
-        ]
+        self.tokens = [[token.repeat(1, self.batch_size, 1, 1) for token in layer] for layer in other.tokens]
 
 
 def sample_next_token(
@@ -86,8 +84,14 @@ class Engine:
     def __init__(self, model: Any, tokenizer: Any) -> None:
         self.model = model
         self.tokenizer = tokenizer
-        self.python = (tokenizer.encode_special("<|python_start|>"), tokenizer.encode_special("<|python_end|>"))
-        self.output = (tokenizer.encode_special("<|output_start|>"), tokenizer.encode_special("<|output_end|>"))
+        self.python = (
+            tokenizer.encode_special("<|python_start|>"),
+            tokenizer.encode_special("<|python_end|>"),
+        )
+        self.output = (
+            tokenizer.encode_special("<|output_start|>"),
+            tokenizer.encode_special("<|output_end|>"),
+        )
         self.terminals = (tokenizer.get_bos_token_id(), tokenizer.encode_special("<|assistant_end|>"))
 
     def forced(self, text: Sequence[int], masks: Sequence[int]) -> int | None:
@@ -127,7 +131,9 @@ class Engine:
         room = self.model.config.sequence_len - len(tokens)
         columns = max_tokens if max_tokens is not None else max(room, 0)
         if columns > room:
-            raise ValueError(f"{columns - room} more tokens than the context of {self.model.config.sequence_len} holds")
+            raise ValueError(
+                f"{columns - room} more tokens than the context of {self.model.config.sequence_len} holds"
+            )
         return columns
 
     def generate(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -83,7 +83,8 @@ class Attention(nn.Module):
         v = self.in_heads(self.c_v(x), None)
         if kv_cache is not None:
             k, v = kv_cache.insert_kv(self.layer_idx, k, v)
-        each = [self.one_head(q[:, h], *(part[:, h // self.queries_of_a_key] for part in (k, v))) for h in range(self.n_head)]
+        serving = [h // self.queries_of_a_key for h in range(self.n_head)]
+        each = [self.one_head(q[:, h], k[:, served], v[:, served]) for h, served in enumerate(serving)]
         projected: Tensor = self.c_proj(torch.cat(each, dim=-1))
         return projected
 
@@ -134,7 +135,7 @@ class GPT(nn.Module):
 
     cos: Tensor
     sin: Tensor
-    transformer: nn.ModuleDict
+    transformer: Any
 
     def __init__(self, config: GPTConfig) -> None:
         super().__init__()
@@ -164,7 +165,7 @@ class GPT(nn.Module):
 
     def estimate_flops(self) -> int:
         """Return the operations for one token of training."""
-        layers = sum(weight.numel() for weight in self.transformer["h"].parameters())
+        layers: int = sum(weight.numel() for weight in self.transformer["h"].parameters())
         per_position = 12 * self.config.n_layer * self.config.n_embd
         return 6 * (layers + self.lm_head.weight.numel()) + per_position * self.config.sequence_len
 
@@ -182,12 +183,12 @@ class GPT(nn.Module):
             raise ValueError(f"the last position would be {positions[-1]} of {self.config.sequence_len}")
         cos_sin = self.cos[:, positions.start : positions.stop], self.sin[:, positions.start : positions.stop]
         x = normalised(self.transformer["wte"](idx))
-        for layer in self.transformer["h"]:  # type: ignore[union-attr]  # torch does not know that it is a list
+        for layer in self.transformer["h"]:
             x = layer(x, cos_sin, kv_cache)
         logits = self.lm_head(normalised(x)).float()
         logits = torch.tanh(logits.div(15)).mul(15)
         if targets is None:
-            return logits  # type: ignore[no-any-return]  # a tensor
+            return logits
         return F.nll_loss(
             F.log_softmax(logits, dim=-1).flatten(0, 1),
             targets.flatten().long(),

@@ -93,7 +93,8 @@ def signed(items: list[Item]) -> list[Item]:
     result: list[Item] = []
     for place in range(len(items) - 1, -1, -1):
         item = items[place]
-        is_sign = item in ("+", "-") and isinstance(item, str) and (place == 0 or isinstance(items[place - 1], str))
+        after_number = place > 0 and not isinstance(items[place - 1], str)
+        is_sign = item in ("+", "-") and not after_number
         if is_sign and result and not isinstance(result[-1], str):
             number = result.pop()
             assert not isinstance(number, str), "checked above"

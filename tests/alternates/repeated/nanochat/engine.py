@@ -79,7 +79,7 @@ def sample_next_token(
 
 
 class State(NamedTuple):
-    """What a row is about to do: the forced ids to come, the open python block, the terminal that ended it."""
+    """A row: the forced ids to come, the open python block, the terminal that ended it."""
 
     forced: tuple[int, ...] = ()
     block: tuple[int, ...] | None = None
@@ -137,7 +137,7 @@ class Engine:
             raise ValueError(f"got {len(tokens)} tokens, num_samples={num_samples}, max_tokens={max_tokens}")
         room = config.sequence_len - len(tokens)
         if room < (max_tokens or 0):
-            raise ValueError(f"{(max_tokens or 0) - room} tokens too many for sequence_len={config.sequence_len}")
+            raise ValueError(f"{(max_tokens or 0) - room} tokens too many for {config.sequence_len}")
         steps = room if max_tokens is None else max_tokens
         rng = torch.Generator(device=device)
         rng.manual_seed(seed)

@@ -151,7 +151,9 @@ class GPT(nn.Module):
         c = self.config
         D = c.n_embd // c.n_head
         layer = (2 * c.n_head + 2 * c.n_kv_head) * D * c.n_embd + 8 * c.n_embd**2
-        return 6 * (c.n_layer * layer + c.vocab_size * c.n_embd) + 12 * c.n_layer * c.n_head * D * c.sequence_len
+        return (
+            6 * (c.n_layer * layer + c.vocab_size * c.n_embd) + 12 * c.n_layer * c.n_head * D * c.sequence_len
+        )
 
     def forward(
         self,

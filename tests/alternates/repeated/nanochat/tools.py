@@ -159,5 +159,5 @@ def use_calculator(expression: str) -> int | float | None:
         value = parse_sum(cursor)
         cursor.expect("end")
         return value if math.isfinite(value) else None
-    except (ValueError, ArithmeticError, SyntaxError):
+    except (ValueError, ArithmeticError, SyntaxError, RecursionError):
         return None

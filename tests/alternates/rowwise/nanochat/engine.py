@@ -1,4 +1,4 @@
-"""Cache, sampling and generation, one row after another: each row has its own cache and runs its own prompt."""
+"""Cache, sampling and generation row by row: each has its own cache and runs its own prompt."""
 
 from __future__ import annotations
 
@@ -35,9 +35,11 @@ class KVCache:
     def insert_kv(self, layer_idx: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Store row by row; return the rows stacked."""
         if k.shape != v.shape or len(k) != len(self.rows):
-            raise ValueError(f"{len(self.rows)} rows of equal keys and values expected: {k.shape}, {v.shape}")
+            raise ValueError(f"{len(self.rows)} rows of keys and values expected: {k.shape}, {v.shape}")
         if (k.size(1), k.size(3)) != (self.num_heads, self.head_dim):
-            raise ValueError(f"{self.num_heads} heads of {self.head_dim} expected: {k.size(1)} of {k.size(3)}")
+            raise ValueError(
+                f"{self.num_heads} heads of {self.head_dim} expected: {k.size(1)} of {k.size(3)}"
+            )
         end = self.count + k.size(2)
         for row, both in zip(self.rows, torch.stack([k, v], dim=1).detach(), strict=True):
             held = row[layer_idx] = self._room(row[layer_idx], end, both)
@@ -53,11 +55,9 @@ class KVCache:
             raise ValueError(f"the cache is not empty, it holds {self.count}")
         if len(other.rows) != 1:
             raise ValueError(f"one row expected: {len(other.rows)}")
-        if (other.num_layers, other.num_heads, other.head_dim) != (self.num_layers, self.num_heads, self.head_dim):
-            raise ValueError(
-                f"{self.num_layers} layers, {self.num_heads} heads of {self.head_dim} expected: "
-                f"{other.num_layers}, {other.num_heads}, {other.head_dim}"
-            )
+        theirs, mine = ((c.num_layers, c.num_heads, c.head_dim) for c in (other, self))
+        if theirs != mine:
+            raise ValueError(f"(layers, heads, channels) {mine} expected: {theirs}")
         self.reset()
         for layer_idx in range(self.num_layers if other.count else 0):
             source = self._held(other.rows[0], layer_idx)[:, :, : other.count]
@@ -103,7 +103,8 @@ def draw(logits: Tensor, rng: torch.Generator, temperature: float, top_k: int | 
     if top_k is not None and top_k < len(candidates):
         candidates = sorted(candidates, key=lambda i: (-values[i], i))[:top_k]
     weights = [math.exp((values[i] - best) / temperature) for i in candidates]
-    place = torch.rand((), dtype=torch.float64, device=logits.device, generator=rng).item() * math.fsum(weights)
+    uniform = torch.rand((), dtype=torch.float64, device=logits.device, generator=rng).item()
+    place = uniform * math.fsum(weights)
     for i, weight in zip(candidates, weights, strict=True):
         place -= weight
         if place < 0:
@@ -153,7 +154,7 @@ class Engine:
         if max_tokens is not None and max_tokens < 0:
             raise ValueError(f"max_tokens={max_tokens} is negative")
         if len(tokens) > context:
-            raise ValueError(f"the prompt is {len(tokens) - context + (max_tokens or 0)} tokens over {context}")
+            raise ValueError(f"the prompt: {len(tokens) - context + (max_tokens or 0)} tokens over {context}")
         if max_tokens is None:
             max_tokens = context - len(tokens)
         if len(tokens) + max_tokens > context:

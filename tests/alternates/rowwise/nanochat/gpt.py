@@ -36,7 +36,7 @@ class GPTConfig:
         if math.gcd(self.n_embd, 2 * self.n_head) != 2 * self.n_head:
             raise ValueError(f"{self.n_embd} channels do not make {self.n_head} heads of even size")
         if math.gcd(self.n_head, self.n_kv_head) != self.n_kv_head:
-            raise ValueError(f"{self.n_head} query heads cannot share {self.n_kv_head} key/value heads evenly")
+            raise ValueError(f"{self.n_head} query heads cannot share {self.n_kv_head} key heads evenly")
 
 
 def norm(x: Tensor) -> Tensor:
@@ -84,7 +84,8 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, cos_sin: tuple[Tensor, Tensor], kv_cache: KVCache | None = None) -> Tensor:
         """Return (B, T, C) of (B, T, C)."""
         H, Hkv, D = self.shape
-        q, k, v = (c(x).unflatten(2, (heads, D)) for c, heads in ((self.c_q, H), (self.c_k, Hkv), (self.c_v, Hkv)))
+        q = self.c_q(x).unflatten(2, (H, D))
+        k, v = (c(x).unflatten(2, (Hkv, D)) for c in (self.c_k, self.c_v))
         q, k = (norm(apply_rotary_emb(heads, *cos_sin)) for heads in (q, k))
         keys, values = k.transpose(1, 2), v.transpose(1, 2)
         if kv_cache is not None:
@@ -175,8 +176,10 @@ class GPT(nn.Module):
     def estimate_flops(self) -> int:
         """Return operations a token."""
         c = self.config
-        matrices = sum(weight.numel() for name, weight in self.named_parameters() if name != "transformer.wte.weight")
-        return 6 * matrices + 12 * c.n_layer * c.n_embd * c.sequence_len
+        matrices = [
+            weight.numel() for name, weight in self.named_parameters() if not name.endswith("wte.weight")
+        ]
+        return 6 * sum(matrices) + 12 * c.n_layer * c.n_embd * c.sequence_len
 
     def forward(
         self,
@@ -189,7 +192,7 @@ class GPT(nn.Module):
         T = idx.size(1)
         start = kv_cache.get_pos() if kv_cache is not None else 0
         if start + T > self.cos.size(1):
-            raise ValueError(f"{start} tokens and {T} more are beyond the table of {self.cos.size(1)} positions")
+            raise ValueError(f"{start} tokens and {T} more are beyond {self.cos.size(1)} positions")
         positions = torch.arange(start, start + T, device=idx.device)
         cos_sin = self.cos[:, positions], self.sin[:, positions]
         x = norm(self.transformer.wte(idx.long()))
@@ -200,7 +203,7 @@ class GPT(nn.Module):
         logits: Tensor = 15 * (2 * torch.sigmoid(z * (2 / 15)) - 1)
         if targets is None:
             return logits
-        losses = torch.stack([row for pair in zip(logits, targets.long(), strict=True) for row in self._losses(*pair)])
+        losses = torch.cat([self._losses(*pair) for pair in zip(logits, targets.long(), strict=True)])
         if loss_reduction == "none":
             return losses
         counted = (targets != -1).sum() if loss_reduction == "mean" else 1

@@ -1,4 +1,4 @@
-"""The calculator: Python's parser and one function for each kind of node; underscores and other bases are numbers."""
+"""The calculator: Python's parser, and a function for each kind of node; 0x1F and 1_000 are numbers."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import math
 import re
 from functools import singledispatch
 
-NUMBER = r"(?:0[xX][0-9a-fA-F_]+|0[oO][0-7_]+|0[bB][01_]+|[0-9][0-9_]*\.?[0-9_]*(?:[eE][-+]?[0-9]+)?|\.[0-9]+(?:[eE][-+]?[0-9]+)?)"
+DECIMAL = r"(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9_]+)?"
+NUMBER = rf"(?:0[xX][0-9a-fA-F_]+|0[oO][0-7_]+|0[bB][01_]+|{DECIMAL})(?![\w.'\"])"
 ESCAPE = r"\\(?:[\\'\"abfnrtv]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8})"
 STRING = rf"(?:'(?:[^'\\\r\n]|{ESCAPE})*'|\"(?:[^\"\\\r\n]|{ESCAPE})*\")"
 # Nothing else is shown to the parser, whose warnings would come out.
-SAFE = re.compile(rf"(?:[ \t]|[-+*/%()]|{NUMBER}(?![\w.'\"])|(?<![\w'\"]){STRING}(?!['\"])|\.[ \t]*count(?!\w))*")
+SAFE = re.compile(rf"(?:[ \t]|[-+*/%()]|{NUMBER}|(?<![\w'\"]){STRING}(?!['\"])|\.[ \t]*count(?!\w))*")
 
 
 @singledispatch
@@ -30,7 +31,7 @@ def _(node: ast.Constant) -> int | float:
 @evaluate.register
 def _(node: ast.UnaryOp) -> int | float:
     value = evaluate(node.operand)
-    return {ast.UAdd: +value, ast.USub: -value}[type(node.op)]  # type: ignore[index]  # others are a KeyError
+    return {ast.UAdd: +value, ast.USub: -value}[type(node.op)]  # others are a KeyError
 
 
 @evaluate.register
@@ -52,12 +53,10 @@ def _(node: ast.BinOp) -> int | float:
 def _(node: ast.Call) -> int | float:
     if not (isinstance(node.func, ast.Attribute) and node.func.attr == "count" and len(node.args) == 1):
         raise ValueError("a call of something else than count")
-    if node.keywords or not isinstance(node.func.value, ast.Constant) or not isinstance(node.args[0], ast.Constant):
-        raise ValueError("a count of something else than literals")
-    text, part = node.func.value.value, node.args[0].value
-    if not isinstance(text, str) or not isinstance(part, str):
-        raise ValueError("a count of something else than strings")
-    return text.count(part)
+    match (node.func.value, node.args[0], node.keywords):
+        case (ast.Constant(value=str(text)), ast.Constant(value=str(part)), []):
+            return text.count(part)
+    raise ValueError("a count of something else than string literals")
 
 
 def use_calculator(expression: str) -> int | float | None:

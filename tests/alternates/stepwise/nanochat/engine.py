@@ -20,7 +20,7 @@ PAGE = 16
 
 
 class PagePool:
-    """Pages (2, rows, heads, 16, channels) by number, for all layers of a cache; freed numbers are used again."""
+    """Pages (2, rows, heads, 16, channels) by number, for all layers; freed ones are used again."""
 
     def __init__(self, rows: int, heads: int, channels: int) -> None:
         self.shape = (2, rows, heads, PAGE, channels)
@@ -132,8 +132,8 @@ class KVCache:
     def _check(self, what: str, given: Tensor, tokens: int) -> None:
         if given.shape != (self.batch_size, self.num_heads, tokens, self.head_dim):
             raise ValueError(
-                f"{what} of shape {tuple(given.shape)} do not belong into a cache of {self.batch_size} rows and "
-                f"{self.num_heads} heads of {self.head_dim} channels"
+                f"{what} of shape {tuple(given.shape)} do not belong into a cache of "
+                f"{self.batch_size} rows and {self.num_heads} heads of {self.head_dim} channels"
             )
 
 
@@ -189,7 +189,8 @@ class Vocabulary:
         self.python_end = tokenizer.encode_special("<|python_end|>")
         self.output_start = tokenizer.encode_special("<|output_start|>")
         self.output_end = tokenizer.encode_special("<|output_end|>")
-        self.terminals = frozenset({tokenizer.get_bos_token_id(), tokenizer.encode_special("<|assistant_end|>")})
+        end = tokenizer.encode_special("<|assistant_end|>")
+        self.terminals = frozenset({tokenizer.get_bos_token_id(), end})
 
     def evaluate(self, expression: Sequence[int]) -> list[int]:
         """Return the whole output that answers an expression, empty if there is none."""
@@ -306,7 +307,13 @@ class Engine:
         """Return a cache of all rows that holds the prompt without its last token."""
         config = self.model.config
         caches = [
-            KVCache(rows, config.n_kv_head, config.sequence_len, config.n_embd // config.n_head, config.n_layer)
+            KVCache(
+                batch_size=rows,
+                num_heads=config.n_kv_head,
+                seq_len=config.sequence_len,
+                head_dim=config.n_embd // config.n_head,
+                num_layers=config.n_layer,
+            )
             for rows in (1, request.num_samples)
         ]
         if len(request.tokens) > 1:

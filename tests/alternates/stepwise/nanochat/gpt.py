@@ -1,4 +1,4 @@
-"""The model in objects: a rotary embedding, a head layout, and one attention strategy for each kind of pass."""
+"""The model in objects: a rotary embedding, a head layout, an attention kernel for each kind of pass."""
 
 from __future__ import annotations
 
@@ -125,11 +125,12 @@ class DecodeKernel(AttentionKernel):
         """Return attention by a weighted sum."""
         score = (q * k).sum(dim=-1, dtype=torch.float32) * q.size(-1) ** -0.5
         share = score.softmax(dim=-1).unsqueeze(-1)
-        return (share * v).sum(dim=-2, keepdim=True).to(v.dtype)
+        read: Tensor = (share * v).sum(dim=-2, keepdim=True).to(v.dtype)
+        return read
 
 
 class ChunkKernel(AttentionKernel):
-    """Several tokens behind others: what lies behind them is seen by all, and they see each other causally."""
+    """Several tokens after others: all see what came before, and they see each other causally."""
 
     def __call__(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Return attention over both parts, weighted by their sums of exponentials."""
@@ -279,7 +280,7 @@ class GPT(nn.Module):
         past = kv_cache.get_pos() if kv_cache is not None else 0
         here = slice(past, past + idx.size(1))
         if here.stop > self.config.sequence_len:
-            raise ValueError(f"positions {here.start} to {here.stop - 1}, there are {self.config.sequence_len}")
+            raise ValueError(f"positions {here.start} to {here.stop - 1} of {self.config.sequence_len}")
         x = self.norm(self.transformer.wte(idx))
         for block in self.transformer.h:
             x = block(x, (self.cos[:, here], self.sin[:, here]), kv_cache)

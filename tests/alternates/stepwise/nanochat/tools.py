@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 Number = int | float
 LONGEST = 800
-DEEPEST = 64
-"""Nodes inside one another, sums and products of any length aside."""
+DEEPEST = 130
+"""Signs and parentheses inside one another."""
 
 BLANKS = " \t"
 DIGITS = "0123456789"
-PLAIN_ESCAPES = {"\\": "\\", "'": "'", '"': '"', "n": "\n", "r": "\r", "t": "\t", "a": "\a", "b": "\b", "f": "\f", "v": "\v"}
+PLAIN_ESCAPES = {"\\": "\\", "'": "'", '"': '"', "n": "\n", "r": "\r", "t": "\t", "a": "\a"}
 HEX_ESCAPES = {"x": 2, "u": 4, "U": 8}
 
 
@@ -244,7 +244,7 @@ class Calculator:
         try:
             value = Parser(text).parse().value()
             return value if math.isfinite(value) else None
-        except (ValueError, ArithmeticError):
+        except (ValueError, ArithmeticError, RecursionError):
             return None
 
 

@@ -1,0 +1,80 @@
+"""False alarms: the reference and every alternate, over many seeds, in this process and in one of its own.
+
+    python benchmarks/seeds.py [--seeds 20] [--isolation none|basic] [--jobs 2] [SUBMISSION ...]
+
+Prints a Markdown table and every property that did not pass; exits with 1 if there was one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+
+
+def main() -> int:
+    """Grade everything and say what did not pass."""
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    options.add_argument(
+        "submissions", nargs="*", help="folders (default: the reference and every alternate)"
+    )
+    options.add_argument("--seeds", type=int, default=20, help="how many seeds, from 0")
+    options.add_argument("--isolation", default="basic", choices=("basic", "none"), help="where probes run")
+    options.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"), help="of the models")
+    options.add_argument("--jobs", type=int, default=2, help="gradings at a time")
+    arguments = options.parse_args()
+    alternates = sorted(str(path.parent) for path in (ROOT / "tests" / "alternates").glob("*/nanochat"))
+    submissions = arguments.submissions or ["reference", *alternates]
+    runs = [(name, seed) for name in submissions for seed in range(arguments.seeds)]
+    with ThreadPoolExecutor(arguments.jobs) as pool:
+        start = time.perf_counter()
+        records = list(pool.map(lambda run: grade(*run, arguments.isolation, arguments.dtype), runs))
+    alarms = [(run, *alarm) for run, record in zip(runs, records, strict=True) for alarm in broken(record)]
+    print(f"isolation {arguments.isolation}, {arguments.dtype}, {time.perf_counter() - start:.0f} s\n")
+    print("| submission | runs | properties checked | did not pass |\n|---|---|---|---|")
+    for name in submissions:
+        here = [record for run, record in zip(runs, records, strict=True) if run[0] == name]
+        checked = sum(len(c["properties"]) for record in here for c in record["levels"][0]["criteria"])
+        wrong = sum(run[0] == name for run, *_ in alarms)
+        print(f"| {Path(name).name} | {len(here)} | {checked} | {wrong} |")
+    for (name, seed), law, message in alarms:
+        print(f"\n{name}, seed {seed}, {law}: {message}")
+    return 1 if alarms else 0
+
+
+def grade(submission: str, seed: int, isolation: str, dtype: str) -> dict[str, Any]:
+    """Return the record of one run."""
+    command = [sys.executable, "-m", "grader", "run", "--level", "3", "--json", "--isolation", isolation]
+    result = subprocess.run(
+        [*command, "--submission", submission, "--seed", str(seed), "--dtype", dtype],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+    if result.returncode not in (0, 1):
+        raise SystemExit(f"{submission}, seed {seed}: {result.stderr}")
+    record: dict[str, Any] = json.loads(result.stdout)
+    return record
+
+
+def broken(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield id and message of each property that did not pass."""
+    for criterion in record["levels"][0]["criteria"]:
+        for law in criterion["properties"]:
+            if law["verdict"] != "passed":
+                yield law["id"], f"{law['verdict']}: {law['message']} {law['counterexample']}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
