@@ -26,6 +26,7 @@ from grader.run import (
     choose_levels,
     grade_submission,
     list_expected,
+    processors,
     rerun,
     stdout_on_stderr,
 )
@@ -96,6 +97,12 @@ def parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--isolation", default="basic", help=isolation_help("default: basic"))
     run.add_argument(
+        "--jobs",
+        type=positive,
+        metavar="N",
+        help="processes to judge with; changes no verdict (default: 2 where there are two processors)",
+    )
+    run.add_argument(
         "--list", action="store_true", help="print the ids and laws of all properties and run nothing"
     )
     add_output_options(run)
@@ -145,6 +152,7 @@ def run_command(options: argparse.Namespace) -> int:
         dtype=options.dtype,
         only=options.only,
         hints=options.hints,
+        jobs=options.jobs or processors(),
         echo=options.verbose,
     )
     return grade_and_show(request, options)
@@ -219,6 +227,14 @@ def natural(text: str) -> int:
     """Return a number that is not negative, for argparse."""
     number = int(text)
     if number < 0:
+        raise ValueError(text)
+    return number
+
+
+def positive(text: str) -> int:
+    """Return a number of at least one, for argparse."""
+    number = int(text)
+    if number < 1:
         raise ValueError(text)
     return number
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,6 +49,8 @@ class Request:
     only: tuple[str, ...] = ()
     """Ids of criteria and properties; empty for everything."""
     hints: bool = False
+    jobs: int = 1
+    """Processes that judge, each with a process of the submission; one if it runs in this process."""
     echo: bool = False
     """Show on stderr what the submission printed in a process of its own; in this one nothing hides it."""
 
@@ -74,12 +77,15 @@ def grade_level(plan: levels.Level, request: Request, folder: Path, progress: Pr
     """Grade one level and return its part of the report. Raises UsageError and GraderFault."""
     # The submission's process imports torch, which takes it seconds, while this one imports the properties.
     with open_probe(request, folder, plan.limits) as probe:
-        from grader.session import grade
+        from grader.parallel import grade_in_shares
 
         level = levels.load_laws(plan)
         check_only(request)
         expected = narrow(level.expected(hints=request.hints), request.only)
-        return judge(expected, grade(level, probe, request.seed, request.only, progress))
+        again = partial(open_probe, request, folder, plan.limits)
+        jobs = 1 if request.isolation == "none" else request.jobs
+        observed = grade_in_shares(level, probe, again, request.seed, request.only, jobs, progress)
+        return judge(expected, observed)
 
 
 @contextlib.contextmanager
@@ -98,8 +104,7 @@ def open_probe(request: Request, folder: Path, limits: levels.LevelLimits) -> It
     allowed = Limits(
         call_seconds=limits.call_seconds,
         submission_seconds=limits.submission_seconds,
-        memory_bytes=int(limits.memory_mebibytes * MEBIBYTE)
-        + (CUDA_BYTES if request.device == "cuda" else 0),
+        memory_bytes=int(limits.memory_mebibytes * MEBIBYTE) + cuda,
         output_bytes=int(limits.output_mebibytes * MEBIBYTE),
     )
     with ProcessProbe(folder, request.device, request.dtype, allowed) as process:
@@ -143,6 +148,12 @@ def find_submission(typed: str) -> Path:
         advice = " Give the folder that holds nanochat/, not nanochat/." if folder.name == "nanochat" else ""
         raise UsageError(f"submission {typed}: the folder {folder} holds no folder nanochat/.{advice}")
     return folder
+
+
+def processors() -> int:
+    """Return how many processors this process may use, at most two: more gain little on one level."""
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(2, there)
 
 
 def versions() -> dict[str, str]:

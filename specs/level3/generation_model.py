@@ -1,0 +1,141 @@
+"""Generation with a real GPT: the engine, and `GPT.generate`, the slow way.
+
+The model has one layer and as many key/value heads as query heads, so that bugs of caches and of grouped
+attention do not show here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from specs import draws, tolerances
+from specs.chance import expect_distribution, expect_share
+from specs.compare import as_numbers, broken, expect, expect_equal
+from specs.law import law
+from specs.oracles import sampling
+from specs.probe import Probe
+from specs.strategies import config, seeds
+from specs.streams import (
+    SIZE,
+    full_columns,
+)
+
+CRITERION = "sampling"
+
+
+@law(
+    examples=6,
+    length=st.integers(1, 12),
+    n_head=st.sampled_from([1, 2]),
+    num_samples=st.sampled_from([1, 3]),
+    seed=seeds,
+)
+def test_greedy_text_is_the_models_own(
+    probe: Probe, length: int, n_head: int, num_samples: int, seed: int
+) -> None:
+    """At temperature 0 the engine and GPT.generate continue a text with the model's most likely tokens.
+
+    The oracle is the submission's own model, run on the text so far; places where two tokens are about
+    equally likely are passed over. Kills: an engine that does not fit a real model, logits of the wrong
+    position, generation that forgets the prompt or what it has just said.
+    """
+    shape = config(n_layer=1, n_head=n_head, vocab_size=SIZE, sequence_len=32)
+    weights = draws.model(shape, seed)
+    # No special token is ever the most likely one: its logit is 0 and the largest of the others is not.
+    weights["lm_head.weight"][256:] = 0.0
+    prompt = [int(i) for i in np.random.default_rng(seed).integers(0, 256, 5)]
+    got = probe(
+        "generation.greedy",
+        config=shape,
+        weights=weights,
+        prompt=prompt,
+        length=length,
+        num_samples=num_samples,
+    )
+    columns = full_columns({"tokens": got["engine"], "masks": got["engine"]}, num_samples)
+    expect_equal(len(columns), length, "the number of columns of the engine")
+    first = [column[0] for column in columns]
+    for column in columns:
+        expect_equal(column, [column[0]] * num_samples, "one column at temperature 0, equal prompts")
+    expect_equal(len(got["generate"]), length, "the number of tokens of GPT.generate")
+    expect_most_likely(got["generate"], [got["generate_logits"]], "GPT.generate")
+    expect_most_likely(first, [got["engine_logits"], got["engine_logits_cached"]], "the engine")
+
+
+@law(seed=seeds, examples=1)
+def test_the_slow_way_samples_as_it_is_told(probe: Probe, seed: int) -> None:
+    """GPT.generate draws max_tokens tokens by temperature, top_k and seed, and changes nothing else.
+
+    Its model says the same after every text, so that all tokens of a text are draws from one
+    distribution. Kills: temperature or top-k dropped or misapplied, a seed ignored, one token too many
+    or too few, the global generator used.
+    """
+    shape = config(n_layer=1, n_head=2, vocab_size=12, sequence_len=256)
+    weights = draws.model(shape, seed)
+    for name in weights:
+        if name.endswith("c_proj.weight"):
+            weights[name][:] = 0.0  # so that the last token alone decides, and all tokens look alike
+    weights["transformer.wte.weight"][:] = 1.0
+    weights["lm_head.weight"][:] = 0.0
+    # Five tokens tie for the third place.
+    ladder = np.array([5.5, 5.0, 4.5, 4.5, 4.5, 4.5, 4.5, 3.0, 2.5, 2.0, 1.5, 1.0])
+    weights["lm_head.weight"][:, 0] = np.random.default_rng(seed).permutation(ladder)
+    options: list[dict[str, Any]] = [
+        {"max_tokens": 60, "seed": seed},
+        {"max_tokens": 60, "seed": seed},
+        {"max_tokens": 60, "seed": seed + 1},
+        {"max_tokens": 150, "temperature": 0.4, "seed": seed},
+        {"max_tokens": 120, "temperature": 3.0, "top_k": 2, "seed": seed},
+        {"max_tokens": 120, "temperature": 3.0, "top_k": 8, "seed": seed},
+        {"max_tokens": 150, "top_k": 3, "seed": seed},
+        {"max_tokens": 10, "temperature": 2.0, "top_k": 1},
+        {"max_tokens": 10, "temperature": 0.0, "top_k": 5},
+        {"max_tokens": 0},
+    ]
+    got = probe("generation.slow", config=shape, weights=weights, prompt=[3], options=options)
+    logits = as_numbers(got["logits"], "the logits after the prompt")
+    for each, text in zip(options, got["tokens"], strict=True):
+        length = each["max_tokens"]
+        expect_equal(len(text), length, f"the number of tokens of GPT.generate with {each}")
+        if each.get("temperature") == 0.0 or each.get("top_k") == 1:
+            expect_equal(text, [int(logits.argmax())] * length, f"the tokens of GPT.generate with {each}")
+        elif each.get("top_k") == 3:
+            above = np.argsort(-logits)[:2].tolist()
+            weight = np.exp(logits[above]).sum()
+            expect_share(
+                sum(token in above for token in text),
+                length,
+                float(weight / (weight + np.exp(np.sort(logits)[-3]))),
+                f"the two largest logits, by GPT.generate with {each} where five tie for the third place",
+            )
+        elif length:
+            wanted = sampling.probabilities(logits.tolist(), each.get("temperature", 1.0), each.get("top_k"))
+            expect_distribution(text, wanted, f"{length} tokens of GPT.generate with {each}")
+    first, again, other = got["tokens"][:3]
+    expect_equal(again, first, f"the tokens of GPT.generate with seed {seed}, a second time")
+    expect(other != first, f"GPT.generate gave the same 60 tokens with seeds {seed} and {seed + 1}")
+    expect(got["nothing_else_changed"], "GPT.generate changed its prompt or a random generator not its own")
+
+
+def expect_most_likely(tokens: list[int], candidates: list[NDArray[Any] | None], what: str) -> None:
+    """Require each token to have the largest logit, by one of the `candidates` for the logits."""
+    messages = []
+    for candidate in candidates:
+        if candidate is None:
+            continue
+        logits = as_numbers(candidate, "the logits")
+        bound = 4 * tolerances.FLOAT32.bound(logits)
+        behind = logits.max(axis=1) - logits[np.arange(len(tokens)), tokens]
+        wrong = np.flatnonzero(~(behind <= bound))
+        if not len(wrong):
+            return
+        step = int(wrong[0])
+        messages.append(
+            f"token {step} of {what} at temperature 0 is {tokens[step]}, the most likely one after the text "
+            f"so far is {int(logits[step].argmax())}; {len(wrong)} of {len(tokens)} tokens are wrong"
+        )
+    broken(messages[0])

@@ -1,0 +1,57 @@
+"""Streams of an engine, as the laws about generation ask for them and read them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from hypothesis import strategies as st
+
+from specs.compare import broken, expect, quoted
+from specs.oracles.engine import Path
+from specs.probes.byte_tokenizer import ByteTokenizer
+
+TOKENIZER = ByteTokenizer()
+
+SIZE = TOKENIZER.get_vocab_size()
+
+BOS = TOKENIZER.get_bos_token_id()
+
+ASSISTANT_END = TOKENIZER.encode_special("<|assistant_end|>")
+
+TERMINALS = (ASSISTANT_END, BOS)
+
+TEXT_IDS = 251
+"""The hashed script names ids below this: bytes, neither special nor terminal."""
+
+prompts = st.lists(st.integers(0, 255), max_size=9).map(lambda ids: [BOS, *ids])
+
+row_counts = st.sampled_from([1, 2, 3, 5])
+
+
+def following(texts: Sequence[Sequence[int]]) -> dict[str, Any]:
+    """Return the script of a model that says one of `texts`, each as likely as the others."""
+    paths = [Path().sample(list(text)) for text in texts]
+    return {"paths": [(path.tokens, path.says) for path in paths]}
+
+
+def full_columns(stream: Any, num_samples: int) -> list[list[int]]:
+    """Return the token columns of a stream whose columns and masks all hold `num_samples` integers."""
+    for name in ("tokens", "masks"):
+        for step, column in enumerate(stream[name]):
+            expect(
+                isinstance(column, list)
+                and len(column) == num_samples
+                and all(type(entry) is int for entry in column),
+                f"the {name} of column {step} are {quoted(column)}, want a list of {num_samples} integers",
+            )
+    columns: list[list[int]] = stream["tokens"]
+    return columns
+
+
+def one_of(row: list[int], texts: Sequence[Sequence[int]], what: str) -> Sequence[int]:
+    """Return the one of `texts` that `row` is, terminals left out; LawBroken if it is none."""
+    wanted = {tuple(token for token in text if token not in TERMINALS): text for text in texts}
+    if tuple(row) not in wanted:
+        broken(f"{what} is {quoted(row)}, want one of {quoted([list(text) for text in wanted])}")
+    return wanted[tuple(row)]
