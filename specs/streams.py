@@ -49,6 +49,20 @@ def full_columns(stream: Any, num_samples: int) -> list[list[int]]:
     return columns
 
 
+def full_rows(batch: Any, num_samples: int) -> tuple[list[list[int]], list[list[int]]]:
+    """Return the rows and masks of generate_batch, which must be one list of integers a row."""
+    for name in ("tokens", "masks"):
+        expect(
+            isinstance(batch[name], list)
+            and len(batch[name]) == num_samples
+            and all(
+                isinstance(row, list) and all(type(entry) is int for entry in row) for row in batch[name]
+            ),
+            f"generate_batch returned {quoted(batch[name])} as {name}, want {num_samples} lists of integers",
+        )
+    return batch["tokens"], batch["masks"]
+
+
 def one_of(row: list[int], texts: Sequence[Sequence[int]], what: str) -> Sequence[int]:
     """Return the one of `texts` that `row` is, terminals left out; LawBroken if it is none."""
     wanted = {tuple(token for token in text if token not in TERMINALS): text for text in texts}

@@ -11,6 +11,7 @@ from specs.oracles import engine
 from specs.oracles.engine import Path
 from specs.probe import Probe
 from specs.probes.byte_tokenizer import ByteTokenizer
+from specs.streams import full_rows
 
 TOKENIZER = ByteTokenizer()
 BOS = TOKENIZER.get_bos_token_id()
@@ -120,26 +121,22 @@ def batch(
         options={"temperature": 0.0, "max_tokens": most, **options},
         sequence_len=LENGTH,
     )
-    for name in ("tokens", "masks"):
-        expect(
-            isinstance(got[name], list)
-            and len(got[name]) == options.get("num_samples", 1)
-            and all(isinstance(row, list) for row in got[name]),
-            f"generate_batch returned {quoted(got[name])} as {name}, want one list a row",
-        )
+    tokens, masks = full_rows(got, options.get("num_samples", 1))
     # That the prompt is there, with mask 0, is the business of another criterion.
     count = len(prompt)
-    starts = [count if row[:count] == list(prompt) else 0 for row in got["tokens"]]
-    rows = [row[start:] for row, start in zip(got["tokens"], starts, strict=True)]
-    return rows, [row[start:] for row, start in zip(got["masks"], starts, strict=True)]
+    starts = [count if row[:count] == list(prompt) else 0 for row in tokens]
+    rows = [row[start:] for row, start in zip(tokens, starts, strict=True)]
+    return rows, [row[start:] for row, start in zip(masks, starts, strict=True)]
 
 
 def columns_of(columns: Any, num_samples: int) -> list[list[int]]:
-    """Return the columns of a stream; LawBroken unless each is a list with an entry for every row."""
+    """Return the columns of a stream; LawBroken unless each is a list with an integer for every row."""
     for step, column in enumerate(columns):
         expect(
-            isinstance(column, list) and len(column) == num_samples,
-            f"column {step} is {quoted(column)}, want a list of {num_samples}",
+            isinstance(column, list)
+            and len(column) == num_samples
+            and all(type(entry) is int for entry in column),
+            f"column {step} is {quoted(column)}, want a list of {num_samples} integers",
         )
     found: list[list[int]] = columns
     return found

@@ -24,6 +24,7 @@ from specs.streams import (
     TEXT_IDS,
     following,
     full_columns,
+    full_rows,
     one_of,
     prompts,
     row_counts,
@@ -76,7 +77,7 @@ def test_exactly_as_many_tokens_as_asked_for(
     expect_equal(len(got["tokens"]), max_tokens, f"the number of columns with max_tokens={max_tokens}")
     batch = probe("generation.batch", prompt=prompt, script=script, options=options)
     expect_equal(
-        [len(row) for row in batch["tokens"]],
+        [len(row) for row in full_rows(batch, num_samples)[0]],
         [len(prompt) + max_tokens] * num_samples,
         f"the lengths of generate_batch's rows, prompt of {len(prompt)}, max_tokens={max_tokens}",
     )
@@ -271,12 +272,7 @@ def test_a_batch_is_prompt_and_text_without_terminals(
     texts, limit = drawn
     options = {"num_samples": num_samples, "max_tokens": limit, "seed": seed}
     got = probe("generation.batch", prompt=prompt, script=following(texts), options=options)
-    for name in ("tokens", "masks"):
-        expect(
-            isinstance(got[name], list) and len(got[name]) == num_samples,
-            f"generate_batch returned {quoted(got[name])} as {name}, want {num_samples} lists",
-        )
-    for i, (row, masks) in enumerate(zip(got["tokens"], got["masks"], strict=True)):
+    for i, (row, masks) in enumerate(zip(*full_rows(got, num_samples), strict=True)):
         expect_equal(row[: len(prompt)], prompt, f"the first {len(prompt)} tokens of row {i}, the prompt")
         text = row[len(prompt) :]
         one_of(text, texts, f"row {i} of {num_samples} after the prompt")

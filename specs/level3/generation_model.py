@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from specs import draws, tolerances
 from specs.chance import expect_distribution, expect_share
-from specs.compare import as_numbers, broken, expect, expect_equal
+from specs.compare import as_numbers, broken, expect, expect_equal, quoted
 from specs.law import law
 from specs.oracles import sampling
 from specs.probe import Probe
@@ -100,6 +100,10 @@ def test_the_slow_way_samples_as_it_is_told(probe: Probe, seed: int) -> None:
     logits = as_numbers(got["logits"], "the logits after the prompt")
     for each, text in zip(options, got["tokens"], strict=True):
         length = each["max_tokens"]
+        expect(
+            all(type(token) is int for token in text),
+            f"GPT.generate with {each} yielded {quoted(text)}, want integers",
+        )
         expect_equal(len(text), length, f"the number of tokens of GPT.generate with {each}")
         if each.get("temperature") == 0.0 or each.get("top_k") == 1:
             expect_equal(text, [int(logits.argmax())] * length, f"the tokens of GPT.generate with {each}")
@@ -129,6 +133,10 @@ def expect_most_likely(tokens: list[int], candidates: list[NDArray[Any] | None],
             continue
         logits = as_numbers(candidate, "the logits")
         bound = 4 * tolerances.FLOAT32.bound(logits)
+        expect(
+            logits.ndim == 2 and len(logits) == len(tokens) and all(0 <= t < logits.shape[1] for t in tokens),
+            f"{what} gave {quoted(tokens)}, for logits of shape {logits.shape}",
+        )
         behind = logits.max(axis=1) - logits[np.arange(len(tokens)), tokens]
         wrong = np.flatnonzero(~(behind <= bound))
         if not len(wrong):

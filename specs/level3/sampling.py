@@ -22,7 +22,10 @@ from specs.strategies import seeds
 CRITERION = "sampling"
 
 DRAWS = 40_000
-"""Enough to tell a temperature that is off by 10 % from the right one, and few enough to be drawn at once."""
+"""Enough to tell a temperature that is off by 10 % from the right one, and few enough to take a second."""
+
+ROWS = 10_000
+"""A call. Drawn one by one on a GPU, 40,000 take a correct program longer than a call may take."""
 
 temperatures = st.sampled_from([0.25, 0.7, 1.0, 1.5, 3.0])
 widths = st.sampled_from([2, 3, 8, 50, 257])
@@ -120,16 +123,19 @@ def test_draws_follow_the_distribution(probe: Probe, seed: int) -> None:
     logits = np.array([0.3, -1.1, 2.0, 0.9, -0.4, 1.4, -2.2], dtype=np.float32)
     logits = np.random.default_rng(seed).permutation(logits)
     for temperature, top_k in CASES:
-        (got,) = probe(
-            "sampling.draw_repeated",
-            logits=logits,
-            rows=DRAWS,
-            seed=seed,
-            temperature=temperature,
-            top_k=top_k,
-        )
+        ids: list[int] = []
+        for part in range(DRAWS // ROWS):
+            (got,) = probe(
+                "sampling.draw_repeated",
+                logits=logits,
+                rows=ROWS,
+                seed=seed + part,
+                temperature=temperature,
+                top_k=top_k,
+            )
+            ids += ids_of(got, ROWS)
         expect_distribution(
-            ids_of(got, DRAWS),
+            ids,
             sampling.probabilities(logits.tolist(), temperature, top_k),
             f"{DRAWS:,} draws from {logits.tolist()} at temperature {temperature} with top_k={top_k}",
         )

@@ -252,7 +252,10 @@ def slow(
     model = build_model(config, weights, dtype="float32")
     given, states = list(prompt), random_states()
     texts = [
-        plain(list(itertools.islice(model.generate(given, **each), each["max_tokens"] + 50)))
+        [
+            token if type(token) is int else f"a {type(token).__name__}"
+            for token in itertools.islice(model.generate(given, **each), each["max_tokens"] + 50)
+        ]
         for each in options
     ]
     unchanged = given == prompt and random_states() == states
