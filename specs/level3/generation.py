@@ -163,28 +163,6 @@ def test_a_request_that_cannot_fit_says_by_how_much(
     )
 
 
-@law(
-    examples=4,
-    cases=[{"prompt": [], "options": {"max_tokens": 3}, "call": call} for call in ("stream", "batch")],
-    prompt=prompts,
-    options=st.sampled_from(
-        [{"num_samples": 0, "max_tokens": 3}, {"num_samples": -1, "max_tokens": 3}, {"max_tokens": -1}]
-    ),
-    call=st.sampled_from(["stream", "batch"]),
-)
-def test_a_request_that_makes_no_sense_is_refused(
-    probe: Probe, prompt: list[int], options: dict[str, Any], call: str
-) -> None:
-    """An empty prompt, no rows at all and a negative max_tokens are a ValueError.
-
-    Kills: a crash far away, an empty answer, a stream without end.
-    """
-    outcome = probe.attempt(
-        f"generation.{call}", prompt=prompt, script={"choices": 3, "ids": TEXT_IDS}, options=options
-    )
-    expect_raised(outcome, f"a prompt of {len(prompt)} tokens with {options}", "ValueError")
-
-
 @st.composite
 def texts_that_end(draw: st.DrawFn) -> tuple[list[list[int]], int]:
     """Draw texts that begin differently, each with a terminal or as long as the limit; and the limit."""

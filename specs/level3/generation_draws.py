@@ -44,7 +44,9 @@ def test_each_row_draws_its_own_first_token(probe: Probe, seed: int) -> None:
         script={"logits": logits},
         options={"num_samples": 600, "max_tokens": 1, "seed": seed},
     )
-    (column,) = full_columns(got, 600)
+    columns = full_columns(got, 600)
+    expect_equal(len(columns), 1, "the number of columns with max_tokens=1")
+    (column,) = columns
     wanted = sampling.probabilities(logits.tolist(), 1.0)
     expect_distribution(column, wanted, "the first tokens of 600 rows")
     expect_independent(

@@ -253,7 +253,7 @@ def slow(
     given, states = list(prompt), random_states()
     texts = [
         [
-            token if type(token) is int else f"a {type(token).__name__}"
+            plain(token) if type(token) is int else f"a {type(token).__name__}"
             for token in itertools.islice(model.generate(given, **each), each["max_tokens"] + 50)
         ]
         for each in options
@@ -334,6 +334,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, torch.Tensor):
         return plain(value.tolist())
     try:
-        return operator.index(value)
+        number = operator.index(value)
     except TypeError:
         return f"a {type(value).__name__}"
+    return number if number.bit_length() < 64 else f"an int of {number.bit_length()} bits"

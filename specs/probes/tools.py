@@ -47,7 +47,13 @@ def outcome(calculator: Callable[[Any], Any], expression: Any) -> Outcome:
         return {"raised": f"{type(error).__name__}: {str(error)[:200]}"}
     if value is None:
         return None
+    if type(value) is int and value.bit_length() > _BITS:
+        return {"type": f"int of {value.bit_length()} bits"}
     return value if type(value) in (int, float) else {"type": type(value).__name__}
+
+
+_BITS = 8000
+"""Longer integers cannot be written by Python without asking."""
 
 
 @probe
