@@ -16,18 +16,25 @@ LONGEST = 300
 
 
 def expect_close(
-    got: Any, want: NDArray[Any], tolerance: Tolerance, what: str, axes: Sequence[str] = (), also: str = ""
+    got: Any,
+    want: NDArray[Any],
+    tolerance: Tolerance,
+    what: str,
+    axes: Sequence[str] = (),
+    also: str = "",
+    slack: NDArray[np.float64] | float = 0.0,
 ) -> None:
     """Require the array `got` to have the shape of `want`, to be finite, and to lie within `tolerance`.
 
     `axes` names the axes of the array ("row", "position", "channel"), for the message; `also` is a hint of
-    where to look, added to it. Raises LawBroken.
+    where to look, added to it. `slack` widens the tolerance, value by value, by what a free choice of the
+    contract may change. Raises LawBroken.
     """
     actual = as_numbers(got, what)
     expected = np.asarray(want, dtype=np.float64)
     if actual.shape != expected.shape:
         broken(f"{what} has shape {actual.shape}, want {expected.shape}")
-    bound = tolerance.bound(expected)
+    bound = np.broadcast_to(tolerance.bound(expected) + slack, expected.shape)
     with np.errstate(invalid="ignore", over="ignore"):
         difference = np.abs(actual - expected)
     wrong = ~(difference <= bound)  # also true where the difference is not a number
@@ -38,7 +45,7 @@ def expect_close(
     broken(
         f"{what}: the first difference is at {named(place, axes)}, "
         f"got {actual[place]:.6g}, want {expected[place]:.6g} "
-        f"(difference {difference[place]:.2g}, allowed {bound:.2g}). "
+        f"(difference {difference[place]:.2g}, allowed {bound[place]:.2g}). "
         f"{int(wrong.sum())} of {wrong.size} values differ, by up to {worst:.2g}.{still_holds(wrong, axes)}"
         + (f" {also}" if also else "")
     )

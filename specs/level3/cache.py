@@ -12,14 +12,13 @@ from hypothesis import strategies as st
 from specs import draws, tolerances
 from specs.compare import as_numbers, expect, expect_close, expect_equal
 from specs.law import law
-from specs.oracles import gpt
+from specs.logits import LOGIT_AXES, expect_logits
 from specs.oracles.gpt import Config
 from specs.probe import Probe
 from specs.strategies import compositions, config, configs, seeds
 
 CRITERION = "cache"
 
-LOGIT_AXES = ("row", "position", "token")
 
 SHORTEST = [[1, 1], [2, 1], [1, 2], [1, 1, 1], [1, 2, 1], [2, 2]]
 """The compositions at which most caches break: two steps, and a chunk of several after the first."""
@@ -93,13 +92,7 @@ def test_cached_logits_match_the_oracle(probe: Probe, shape: Config, seed: int, 
     weights = draws.model(shape, seed, probe.dtype)
     tokens = draws.tokens(shape, seed, 2, sum(chunks))
     (got,) = probe("cache.logits", config=shape, weights=weights, tokens=tokens, chunkings=[chunks])
-    expect_close(
-        got,
-        gpt.logits(shape, weights, tokens),
-        tolerances.of(probe.dtype),
-        f"the cached logits of chunks {chunks}",
-        LOGIT_AXES,
-    )
+    expect_logits(got, shape, weights, tokens, probe.dtype, f"the cached logits of chunks {chunks}")
 
 
 @law(

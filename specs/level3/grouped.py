@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from specs import draws, tolerances
 from specs.compare import as_numbers, expect, expect_close, expect_differs, expect_equal, expect_raised
 from specs.law import law
+from specs.logits import LOGIT_AXES, expect_logits
 from specs.oracles import gpt, rotary
 from specs.oracles.gpt import Config, Weights
 from specs.probe import Probe
@@ -19,7 +20,6 @@ from specs.strategies import GROUPED_HEADS, compositions, config, configs, seeds
 
 CRITERION = "grouped"
 
-LOGIT_AXES = ("row", "position", "token")
 heads = st.sampled_from(GROUPED_HEADS)
 
 
@@ -43,9 +43,7 @@ def test_logits_match_the_oracle(probe: Probe, shape: Config, seed: int, batch: 
     weights = draws.model(shape, seed, probe.dtype)
     tokens = draws.tokens(shape, seed, batch, length)
     (got,) = probe("model.logits", config=shape, weights=weights, batches=[tokens])
-    expect_close(
-        got, gpt.logits(shape, weights, tokens), tolerances.of(probe.dtype), "the logits", LOGIT_AXES
-    )
+    expect_logits(got, shape, weights, tokens, probe.dtype)
 
 
 @law(examples=12, pair=heads, n_layer=st.integers(1, 2), seed=seeds, length=st.integers(1, 16))
@@ -170,9 +168,7 @@ def test_equal_head_counts_are_ordinary_attention(probe: Probe, n_head: int, see
     weights = draws.model(shape, seed, probe.dtype)
     tokens = draws.tokens(shape, seed, 1, 9)
     (got,) = probe("model.logits", config=shape, weights=weights, batches=[tokens])
-    expect_close(
-        got, gpt.logits(shape, weights, tokens), tolerances.of(probe.dtype), "the logits", LOGIT_AXES
-    )
+    expect_logits(got, shape, weights, tokens, probe.dtype)
 
 
 @law(
@@ -197,13 +193,7 @@ def test_cached_grouped_attention_matches_the_oracle(
     weights = draws.model(shape, seed, probe.dtype)
     tokens = draws.tokens(shape, seed, 2, sum(chunks))
     answer = probe("cache.logits", config=shape, weights=weights, tokens=tokens, chunkings=[chunks])
-    expect_close(
-        answer[0],
-        gpt.logits(shape, weights, tokens),
-        tolerances.of(probe.dtype),
-        f"the logits of chunks {chunks}",
-        LOGIT_AXES,
-    )
+    expect_logits(answer[0], shape, weights, tokens, probe.dtype, f"the logits of chunks {chunks}")
 
 
 @law(examples=8, pair=heads, seed=seeds)

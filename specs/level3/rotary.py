@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from specs import draws, tolerances
 from specs.compare import expect, expect_close, expect_differs, expect_equal, expect_raised
 from specs.law import law
-from specs.oracles import gpt, rotary
+from specs.logits import expect_logits
+from specs.oracles import rotary
 from specs.outcomes import SubmissionRaised
 from specs.probe import Probe
 from specs.strategies import config, seeds
@@ -234,13 +235,7 @@ def test_long_sequences_match_the_oracle(
     weights = draws.weights(shape, seed, dtype)
     tokens = draws.tokens(shape, seed, 1, length)
     (got,) = probe("model.logits", config=shape, weights=weights, batches=[tokens], dtype=dtype)
-    expect_close(
-        got,
-        gpt.logits(shape, weights, tokens),
-        tolerances.of(dtype).times(4 if dtype == "float32" else 1),
-        "the logits",
-        ("row", "position", "token"),
-    )
+    expect_logits(got, shape, weights, tokens, dtype, times=4 if dtype == "float32" else 1)
 
 
 @law(examples=8, seed=seeds, cached=st.booleans(), over=st.integers(1, 3))

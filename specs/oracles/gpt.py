@@ -16,20 +16,37 @@ Floats = NDArray[np.float64]
 EPSILON = float(np.finfo(np.float32).eps)
 """What torch's rms_norm adds to the mean square of float32 inputs when it is given none."""
 
+LARGEST_EPSILON = 1e-5
+"""What the contract allows."""
 
-def logits(config: Config, weights: Weights, tokens: NDArray[np.int64]) -> Floats:
+
+def logits_and_slack(config: Config, weights: Weights, tokens: NDArray[np.int64]) -> tuple[Floats, Floats]:
+    """Return the logits, and by how much the epsilon of the norms, which is free, may move each of them.
+
+    It matters where the residual stream or a head is short by chance.
+    """
+    want = logits(config, weights, tokens)
+    return want, 1.5 * np.abs(logits(config, weights, tokens, LARGEST_EPSILON) - want)
+
+
+def logits(config: Config, weights: Weights, tokens: NDArray[np.int64], epsilon: float = EPSILON) -> Floats:
     """Return the capped logits (batch, position, vocabulary) of `tokens` (batch, position)."""
-    x = normalised(weight(weights, "transformer.wte")[tokens])
+    x = normalised(weight(weights, "transformer.wte")[tokens], epsilon)
     table = rotary.table(tokens.shape[1], head_dim(config))
     for layer in range(config["n_layer"]):
-        x = x + attention(config, weights, layer, normalised(x), table)
-        x = x + mlp(weights, layer, normalised(x))
-    raw: Floats = normalised(x) @ weight(weights, "lm_head").T
+        x = x + attention(config, weights, layer, normalised(x, epsilon), table, epsilon)
+        x = x + mlp(weights, layer, normalised(x, epsilon))
+    raw: Floats = normalised(x, epsilon) @ weight(weights, "lm_head").T
     return capped(raw)
 
 
 def attention(
-    config: Config, weights: Weights, layer: int, x: Floats, table: tuple[Floats, Floats]
+    config: Config,
+    weights: Weights,
+    layer: int,
+    x: Floats,
+    table: tuple[Floats, Floats],
+    epsilon: float = EPSILON,
 ) -> Floats:
     """Return causal grouped-query attention of `x` (batch, position, channel), after its projection."""
     batch, length, _ = x.shape
@@ -38,7 +55,7 @@ def attention(
         (x @ weight(weights, name + part).T).reshape(batch, length, -1, head_dim(config))
         for part in ("c_q", "c_k", "c_v")
     )
-    q, k = normalised(rotary.rotate(q, *table)), normalised(rotary.rotate(k, *table))
+    q, k = (normalised(rotary.rotate(part, *table), epsilon) for part in (q, k))
     # Query head h reads key/value head h // group size.
     group_size = config["n_head"] // config["n_kv_head"]
     k, v = np.repeat(k, group_size, axis=2), np.repeat(v, group_size, axis=2)
@@ -63,9 +80,9 @@ def capped(raw: Floats) -> Floats:
     return smooth
 
 
-def normalised(x: Floats) -> Floats:
+def normalised(x: Floats, epsilon: float = EPSILON) -> Floats:
     """Return `x` over its root mean square along the last axis (Zhang and Sennrich 2019), without gain."""
-    normal: Floats = x / np.sqrt(np.mean(x * x, axis=-1, keepdims=True) + EPSILON)
+    normal: Floats = x / np.sqrt(np.mean(x * x, axis=-1, keepdims=True) + epsilon)
     return normal
 
 

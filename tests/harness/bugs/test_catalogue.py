@@ -51,8 +51,9 @@ def test_a_bug_applies_alone_and_names_what_exists(bug: catalogue.Bug) -> None:
 def test_nothing_gives_a_bug_away(bug: catalogue.Bug, tmp_path: Path) -> None:
     variant.write(variant.with_bugs(REFERENCE, [bug]), tmp_path)
     for command in (["format", "--check"], ["check"]):
+        ruff = [sys.executable, "-m", "ruff", *command, "--no-cache", "--config", ROOT / "pyproject.toml"]
         result = subprocess.run(
-            [sys.executable, "-m", "ruff", *command, "--no-cache", "--config", ROOT / "pyproject.toml", tmp_path],
+            [*ruff, tmp_path],
             capture_output=True,
             text=True,
             check=False,

@@ -100,7 +100,7 @@ def test_parentheses_make_the_replacement_mean_what_it_says() -> None:
 
 @given(st.integers(0, 999), st.integers(0, 999))
 def test_an_edit_and_its_inverse_restore_every_byte(old: int, new: int) -> None:
-    source = f'# é\ndef f(x):\n    return x + {old}  # {old}\n'
+    source = f"# é\ndef f(x):\n    return x + {old}  # {old}\n"
     there = replaced(source, [edit("f", f"x + {old}", f"x + {new}")])
     assert ast.literal_eval(there.split("x + ")[1].split()[0]) == new
     assert replaced(there, [edit("f", f"x + {new}", f"x + {old}")]) == source
