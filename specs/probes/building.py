@@ -38,6 +38,26 @@ def empty_model(config: dict[str, int]) -> Any:
     return model
 
 
+def fresh_model(config: dict[str, int], how: str = "plain") -> Any:
+    """Return the submission's GPT of `config`, freshly initialised, on the submission's device.
+
+    `how` is "plain", or "meta" for a model built on the meta device, given memory full of NaN, and then
+    initialised, which is how large models are built.
+    """
+    if how != "meta":
+        return empty_model(config).to(torch_device())
+    gpt = imported("nanochat.gpt")
+    with torch.device("meta"):
+        model = gpt.GPT(gpt.GPTConfig(**config))
+    model.to_empty(device=torch_device())
+    with torch.no_grad():
+        for held in [*model.parameters(), *model.buffers()]:
+            if held.is_floating_point():
+                held.fill_(float("nan"))
+    model.init_weights()
+    return model
+
+
 def load(model: Any, weights: dict[str, Any]) -> None:
     """Copy `weights` into the parameters of `model`; LookupError if the names differ."""
     parameters = dict(model.named_parameters())

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from specs.probes.building import build_model, empty_model
+from specs.probes.building import build_model, empty_model, fresh_model
 from specs.probes.loading import imported
 from specs.probes.registry import probe
-from specs.probes.setting import torch_device, torch_dtype
+from specs.probes.setting import torch_dtype
 from specs.probes.values import dtype_name, tensor, values
 
 Arrays = dict[str, Any]
@@ -171,23 +171,8 @@ def shapes(config: dict[str, int]) -> dict[str, list[int]]:
 
 @probe
 def fresh(config: dict[str, int], how: str, tokens: NDArray[np.int64]) -> dict[str, Any]:
-    """Return parameters, tables and logits of a freshly initialised model.
-
-    `how` is "plain", or "meta" for a model built on the meta device, given memory full of NaN, and then
-    initialised, which is how large models are built.
-    """
-    gpt = imported("nanochat.gpt")
-    if how == "meta":
-        with torch.device("meta"):
-            model = gpt.GPT(gpt.GPTConfig(**config))
-        model.to_empty(device=torch_device())
-        with torch.no_grad():
-            for held in [*model.parameters(), *model.buffers()]:
-                if held.is_floating_point():
-                    held.fill_(float("nan"))
-        model.init_weights()
-    else:
-        model = empty_model(config).to(torch_device())
+    """Return parameters and logits of a freshly initialised model; `how` as for `fresh_model`."""
+    model = fresh_model(config, how)
     with torch.no_grad():
         answer = model(tensor(tokens))
     return {

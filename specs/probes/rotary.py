@@ -8,10 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from specs.probes.building import empty_model
+from specs.probes.building import fresh_model
 from specs.probes.loading import imported
 from specs.probes.registry import probe
-from specs.probes.setting import torch_device
 from specs.probes.values import dtype_name, tensor, values
 
 
@@ -19,21 +18,9 @@ from specs.probes.values import dtype_name, tensor, values
 def table(config: dict[str, int], how: str = "plain") -> dict[str, Any]:
     """Return the buffers cos and sin of a fresh model.
 
-    `how` is "plain"; "meta" for a model built on the meta device, given memory full of NaN and then
-    initialised; or "bfloat16" for a model converted to that dtype.
+    `how` is "plain" or "meta", see `fresh_model`, or "bfloat16" for a model converted to that dtype.
     """
-    if how == "meta":
-        gpt = imported("nanochat.gpt")
-        with torch.device("meta"):
-            model = gpt.GPT(gpt.GPTConfig(**config))
-        model.to_empty(device=torch_device())
-        with torch.no_grad():
-            for held in [*model.parameters(), *model.buffers()]:
-                if held.is_floating_point():
-                    held.fill_(float("nan"))
-        model.init_weights()
-    else:
-        model = empty_model(config).to(torch_device())
+    model = fresh_model(config, how)
     if how == "bfloat16":
         model.to(torch.bfloat16)
     return {"cos": values(model.cos, "cos"), "sin": values(model.sin, "sin")}
