@@ -10,19 +10,6 @@ from typing import Any
 from grader.bugs.pattern import Edit
 
 FOLDER = Path(__file__).parent
-FIELDS = {
-    "id",
-    "level",
-    "criterion",
-    "title",
-    "story",
-    "hint",
-    "source",
-    "symptom",
-    "classic",
-    "expected",
-    "edits",
-}
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 
 from specs.probes.building import build_model, empty_model, fresh_model
+from specs.probes.cache import feed, new_cache
 from specs.probes.loading import imported
 from specs.probes.registry import probe
-from specs.probes.setting import torch_dtype
 from specs.probes.values import dtype_name, tensor, values
 
 Arrays = dict[str, Any]
@@ -137,22 +137,10 @@ def forward_beyond(
 ) -> NDArray[Any]:
     """Return the logits of tokens that may exceed the context, fed to a cache in `chunks`, if any."""
     model = build_model(config, weights, dtype="float32")
+    if chunks:
+        return feed(model, new_cache(config, tokens.shape[0], config["sequence_len"]), tokens, chunks)[0]
     with torch.no_grad():
-        if not chunks:
-            return values(model(tensor(tokens)), "the result of forward")
-        cache = imported("nanochat.engine").KVCache(
-            batch_size=tokens.shape[0],
-            num_heads=config["n_kv_head"],
-            seq_len=config["sequence_len"],
-            head_dim=config["n_embd"] // config["n_head"],
-            num_layers=config["n_layer"],
-        )
-        pieces, start = [], 0
-        for size in chunks:
-            piece = model(tensor(tokens[:, start : start + size]), kv_cache=cache)
-            pieces.append(values(piece, "the result of forward"))
-            start += size
-        return np.concatenate(pieces, axis=1)
+        return values(model(tensor(tokens)), "the result of forward")
 
 
 @probe
@@ -205,9 +193,3 @@ def side_effects(config: dict[str, int], weights: Arrays, tokens: NDArray[np.int
 def flops(config: dict[str, int]) -> dict[str, Any]:
     """Return what `estimate_flops` says."""
     return {"flops": float(empty_model(config).estimate_flops())}
-
-
-@probe
-def setting_dtype() -> str:
-    """Return the dtype that models are built with."""
-    return str(torch_dtype()).removeprefix("torch.")
