@@ -36,10 +36,13 @@ def main() -> None:
     options.add_argument("--jobs", type=int, default=4, help="submissions graded at a time")
     options.add_argument("--out", type=Path, help="also write the report there")
     arguments = options.parse_args()
-    report = "\n".join([*header(), *verdicts(arguments.jobs), *memory()])
-    print(report)
-    if arguments.out:
-        arguments.out.write_text(report + "\n", encoding="utf-8")
+    lines: list[str] = []
+    # The short part first, and each part kept as soon as it is there: a run may be cut off.
+    for part in (header, memory, lambda: verdicts(arguments.jobs)):
+        lines += part()
+        print("\n".join(lines[-40:]))
+        if arguments.out:
+            arguments.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def header() -> list[str]:
@@ -103,12 +106,12 @@ def memory() -> list[str]:
         "| dtype | after each, beyond the first, bytes | peak, bytes | cache by the formula | ratio |",
         "|---|---|---|---|---|",
     ]
-    sys.path.append(str(ROOT / "reference"))
+    sys.path += [str(ROOT), str(ROOT / "reference")]
     for dtype in ("float32", "bfloat16"):
         held, peak, formula = generations(dtype)
         after = ", ".join(f"{value - held[0]:+,}" for value in held)
         lines.append(f"| {dtype} | {after} | {peak:,} | {formula:,} | {peak / formula:.2f} |")
-    return lines
+    return [*lines, ""]
 
 
 def generations(dtype: str) -> tuple[list[int], int, int]:

@@ -55,6 +55,8 @@ def main() -> int:
 def grade(submission: str, seed: int, isolation: str, dtype: str) -> dict[str, Any]:
     """Return the record of one run."""
     command = [sys.executable, "-m", "grader", "run", "--level", "3", "--json", "--isolation", isolation]
+    # One judge a grading: the gradings themselves share out the processors.
+    command += ["--jobs", "1"]
     result = subprocess.run(
         [*command, "--submission", submission, "--seed", str(seed), "--dtype", dtype],
         capture_output=True,
