@@ -34,11 +34,7 @@ from specs.outcomes import GraderFault
 
 PASSED, BROKEN, WRONG_USAGE, GRADER_FAULT, INTERRUPTED = 0, 1, 2, 3, 130
 
-ISOLATIONS = {
-    "basic": "a process of its own, with limits on time and memory",
-    "none": "this process, for a debugger",
-}
-NOT_YET = ("strict", "medium")
+ISOLATIONS = ("strict", "medium", "basic", "none")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -95,7 +91,7 @@ def parser() -> argparse.ArgumentParser:
         default="float32",
         help="what models compute in (default: %(default)s)",
     )
-    run.add_argument("--isolation", default="basic", help=isolation_help("default: basic"))
+    run.add_argument("--isolation", help=isolation_help("default: the strongest that works here"))
     run.add_argument(
         "--jobs",
         type=positive,
@@ -134,7 +130,9 @@ def add_output_options(command: argparse.ArgumentParser) -> None:
 
 def isolation_help(default: str) -> str:
     """Describe the values of `--isolation`."""
-    return "; ".join(f"{name}: {what}" for name, what in ISOLATIONS.items()) + f" ({default})"
+    from grader.sandbox.isolation import DESCRIPTIONS
+
+    return "; ".join(f"{name}: {DESCRIPTIONS[name]}" for name in ISOLATIONS) + f" ({default})"
 
 
 def run_command(options: argparse.Namespace) -> int:
@@ -160,7 +158,7 @@ def run_command(options: argparse.Namespace) -> int:
 
 def replay_command(options: argparse.Namespace) -> int:
     """`grader replay`."""
-    isolation = options.isolation and chosen_isolation(options.isolation)
+    isolation = chosen_isolation(options.isolation)
     request = rerun(read_report(options.report), options.property, isolation)
     changes: dict[str, Any] = {"hints": options.hints, "echo": options.verbose}
     if options.submission:
@@ -212,15 +210,11 @@ def read_report(file: Path) -> Report:
         raise UsageError(f"{file}: {error}") from error
 
 
-def chosen_isolation(name: str) -> str:
-    """Return an isolation that exists. Raises UsageError."""
-    if name in ISOLATIONS:
-        return name
-    if name in NOT_YET:
-        raise UsageError(
-            f"--isolation {name}: not available in this version; there are {' and '.join(ISOLATIONS)}"
-        )
-    raise UsageError(f"--isolation {name}: there are {' and '.join(ISOLATIONS)}")
+def chosen_isolation(name: str | None) -> str | None:
+    """Return a level of isolation that exists, or None for the strongest. Raises UsageError."""
+    if name is not None and name not in ISOLATIONS:
+        raise UsageError(f"--isolation {name}: there are {', '.join(ISOLATIONS[:-1])} and {ISOLATIONS[-1]}")
+    return name
 
 
 def natural(text: str) -> int:

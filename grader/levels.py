@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,16 @@ if TYPE_CHECKING:
 
 FOLDER = Path(specs.__file__).parent
 
-LIMITS = {"call_seconds": 600, "submission_seconds": 3600, "memory_mebibytes": 65536, "output_mebibytes": 64}
+LIMITS = {
+    "call_seconds": 600,
+    "property_seconds": 1800,
+    "submission_seconds": 3600,
+    "processor_seconds": 3600,
+    "memory_mebibytes": 65536,
+    "processes": 4096,
+    "output_mebibytes": 64,
+    "disk_mebibytes": 4096,
+}
 """What a level may limit, and the ceiling: a slip in a file must not let one submission hold a machine."""
 
 LEVEL_KEYS = {"number": int, "title": str, "objective": str, "time_estimate": str}
@@ -39,12 +48,16 @@ CRITERION_KEYS = {
 
 @dataclass(frozen=True)
 class LevelLimits:
-    """What one submission may use while a level is graded."""
+    """What one submission may use while a level is graded; what each means says `grader.sandbox.limits`."""
 
-    call_seconds: float
-    submission_seconds: float
-    memory_mebibytes: float
-    output_mebibytes: float
+    call_seconds: float = 20.0
+    property_seconds: float = 120.0
+    submission_seconds: float = 600.0
+    processor_seconds: float = 600.0
+    memory_mebibytes: float = 2048.0
+    processes: int = 256
+    output_mebibytes: float = 8.0
+    disk_mebibytes: float = 256.0
 
 
 @dataclass(frozen=True)
@@ -129,9 +142,10 @@ def level_from(table: Mapping[str, Any]) -> Level:
     check_keys(table, {"level": dict, "limits": dict, "criterion": list}, "the file")
     head, limits, entries = table["level"], table["limits"], table["criterion"]
     check_keys(head, LEVEL_KEYS, "[level]")
-    check_keys(limits, dict.fromkeys(LIMITS, (int, float)), "[limits]")
+    kinds = {name: int if name == "processes" else (int, float) for name in LIMITS}
+    check_keys(limits, {name: kind for name, kind in kinds.items() if name in limits}, "[limits]", LIMITS)
     for name, ceiling in LIMITS.items():
-        if not 0 < limits[name] <= ceiling:
+        if name in limits and not 0 < limits[name] <= ceiling:
             raise ValueError(f"[limits]: {name} is {limits[name]}, want more than 0 and at most {ceiling}")
     criteria = tuple(criterion_from(entry, position) for position, entry in enumerate(entries, 1))
     ids = [one.id for one in criteria]
@@ -156,13 +170,18 @@ def criterion_from(entry: Mapping[str, Any], position: int) -> Criterion:
     return Criterion(**{**entry, "modules": tuple(modules)})
 
 
-def check_keys(entry: object, kinds: Mapping[str, Any], where: str) -> None:
-    """Require `entry` to be a table with exactly the keys of `kinds`, each of its type and not empty."""
+def check_keys(
+    entry: object, kinds: Mapping[str, Any], where: str, allowed: Collection[str] | None = None
+) -> None:
+    """Require `entry` to be a table with exactly the keys of `kinds`, each of its type and not empty.
+
+    `allowed` are the keys that may be there, for the message.
+    """
     if not isinstance(entry, dict):
         raise ValueError(f"{where}: got {entry!r}, want a table")
     for key in entry:
         if key not in kinds:
-            raise ValueError(f"{where}: unknown key {key!r}; the keys are {', '.join(kinds)}")
+            raise ValueError(f"{where}: unknown key {key!r}; the keys are {', '.join(allowed or kinds)}")
     for key, kind in kinds.items():
         if key not in entry:
             raise ValueError(f"{where}: {key!r} is missing")

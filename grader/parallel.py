@@ -7,7 +7,7 @@ criterion is in depends on the level alone, and a property's inputs on the seed 
 report is the same as that of one process, whatever the machine does.
 
 Forked and not spawned, because the worker then has the properties imported. No thread runs and torch is not
-imported when it happens.
+imported when it happens. All workers ask one fork server for their submission processes.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def grade_in_shares(
             progress(done + sum(len(worker.observations) for worker in workers), len(laws), property_id)
 
     try:
-        observations = grade(level, probe, seed, mine, tell)
+        observations = list(grade(level, probe, seed, mine, tell))
         for worker in workers:
             worker.finish()
     finally:
@@ -122,9 +122,8 @@ def _work(pipe: Connection, level: Level, open_probe: OpenProbe, seed: int, shar
     """Grade a share and send each observation as it comes."""
     try:
         with open_probe() as probe:
-            for property_id in share:
-                for observation in grade(level, probe, seed, (property_id,)):
-                    pipe.send(("observation", observation))
+            for observation in grade(level, probe, seed, share):
+                pipe.send(("observation", observation))
         pipe.send(("done", None))
     except GraderFault as fault:
         pipe.send(("fault", str(fault)))

@@ -8,7 +8,7 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import partial
 from importlib import metadata
@@ -20,6 +20,8 @@ from grader.report import LevelReport, Report
 from grader.verdict import judge, narrow
 
 if TYPE_CHECKING:
+    from grader.sandbox.launch import ForkServer
+    from grader.sandbox.limits import Limits
     from specs.probe import Probe
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -42,8 +44,9 @@ class Request:
     """A folder that holds `nanochat/`, as the user typed it."""
     levels: tuple[int, ...]
     seed: int = 0
-    isolation: str = "basic"
-    """"basic": a process of its own; "none": this process, for a debugger."""
+    isolation: str | None = None
+    """"strict", "medium" or "basic": a process of its own, more or less locked down; "none": this process,
+    for a debugger. None for the strongest that this machine offers."""
     device: str = "cpu"
     dtype: str = "float32"
     only: tuple[str, ...] = ()
@@ -55,11 +58,26 @@ class Request:
     """Show on stderr what the submission printed in a process of its own; in this one nothing hides it."""
 
 
-def grade_submission(request: Request, progress: Progress | None = None) -> Report:
-    """Grade one submission and return the report. Raises UsageError and GraderFault."""
+def grade_submission(
+    request: Request, progress: Progress | None = None, server: ForkServer | None = None
+) -> Report:
+    """Grade one submission and return the report. Raises UsageError and GraderFault.
+
+    A caller that grades many can keep one fork server for all of them.
+    """
     start = time.perf_counter()
     folder = find_submission(request.submission)
-    parts = [grade_level(levels.read(number), request, folder, progress) for number in request.levels]
+    plans = [levels.read(number) for number in request.levels]
+    with contextlib.ExitStack() as stack:
+        if request.isolation != "none":
+            from grader.sandbox.isolation import choose
+            from grader.sandbox.launch import ForkServer
+
+            # It imports torch, which takes seconds, while this process imports the properties.
+            server = server or stack.enter_context(ForkServer())
+            request = replace(request, isolation=choose(request.isolation))
+        parts = [grade_level(plan, request, folder, server, progress) for plan in plans]
+    assert request.isolation is not None
     return Report(
         submission=request.submission,
         seed=request.seed,
@@ -73,23 +91,30 @@ def grade_submission(request: Request, progress: Progress | None = None) -> Repo
     )
 
 
-def grade_level(plan: levels.Level, request: Request, folder: Path, progress: Progress | None) -> LevelReport:
+def grade_level(
+    plan: levels.Level,
+    request: Request,
+    folder: Path,
+    server: ForkServer | None,
+    progress: Progress | None,
+) -> LevelReport:
     """Grade one level and return its part of the report. Raises UsageError and GraderFault."""
-    # The submission's process imports torch, which takes it seconds, while this one imports the properties.
-    with open_probe(request, folder, plan.limits) as probe:
+    with open_probe(request, folder, plan.limits, server) as probe:
         from grader.parallel import grade_in_shares
 
         level = levels.load_laws(plan)
         check_only(request)
         expected = narrow(level.expected(hints=request.hints), request.only)
-        again = partial(open_probe, request, folder, plan.limits)
+        again = partial(open_probe, request, folder, plan.limits, server)
         jobs = 1 if request.isolation == "none" else request.jobs
         observed = grade_in_shares(level, probe, again, request.seed, request.only, jobs, progress)
         return judge(expected, observed)
 
 
 @contextlib.contextmanager
-def open_probe(request: Request, folder: Path, limits: levels.LevelLimits) -> Iterator[Probe]:
+def open_probe(
+    request: Request, folder: Path, limits: levels.LevelLimits, server: ForkServer | None = None
+) -> Iterator[Probe]:
     """Start the submission as the request says; stop it at the end."""
     if request.isolation == "none":
         from grader.sandbox.local import LocalProbe
@@ -97,20 +122,32 @@ def open_probe(request: Request, folder: Path, limits: levels.LevelLimits) -> It
         with LocalProbe(folder, request.device, request.dtype) as local:
             yield local
         return
-    from grader.sandbox.limits import Limits
     from grader.sandbox.process import ProcessProbe
 
-    cuda = CUDA_BYTES if request.device == "cuda" else 0
-    allowed = Limits(
-        call_seconds=limits.call_seconds,
-        submission_seconds=limits.submission_seconds,
-        memory_bytes=int(limits.memory_mebibytes * MEBIBYTE) + cuda,
-        output_bytes=int(limits.output_mebibytes * MEBIBYTE),
-    )
-    with ProcessProbe(folder, request.device, request.dtype, allowed) as process:
+    assert request.isolation is not None
+    allowed = limits_of(limits, request.device)
+    with ProcessProbe(folder, request.device, request.dtype, allowed, request.isolation, server) as process:
         yield process
         if request.echo and process.captured_output:
             print(f"The submission printed:\n{process.captured_output}", file=sys.stderr)
+
+
+def limits_of(limits: levels.LevelLimits, device: str) -> Limits:
+    """Return a level's limits in the sandbox's units."""
+    from grader.sandbox.limits import Limits
+
+    cuda = CUDA_BYTES if device == "cuda" else 0
+    return Limits(
+        call_seconds=limits.call_seconds,
+        property_seconds=limits.property_seconds,
+        submission_seconds=limits.submission_seconds,
+        processor_seconds=limits.processor_seconds,
+        memory_bytes=int(limits.memory_mebibytes * MEBIBYTE) + cuda,
+        processes=limits.processes,
+        output_bytes=int(limits.output_mebibytes * MEBIBYTE),
+        file_bytes=int(limits.disk_mebibytes * MEBIBYTE),
+        disk_bytes=int(limits.disk_mebibytes * MEBIBYTE),
+    )
 
 
 def check_only(request: Request) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -32,6 +32,7 @@ from specs.probe import Plain, Probe
 
 LONGEST_MESSAGE = 4_000
 LONGEST_TRACEBACK = 20_000
+DID_NOT_REPEAT = "This did not happen again with the same input in a fresh process, nor with all inputs."
 
 Progress = Callable[[int, int, str], None]
 """Called before each property: how many are done, how many there are, and the one that starts."""
@@ -39,16 +40,52 @@ Progress = Callable[[int, int, str], None]
 
 def grade(
     level: Level, probe: Probe, seed: int, only: Collection[str] = (), progress: Progress | None = None
-) -> list[Observation]:
-    """Run the properties of `level`, or those that `only` names, in order. Raises GraderFault."""
+) -> Iterator[Observation]:
+    """Run the properties of `level`, or those that `only` names, in order. Raises GraderFault.
+
+    Each criterion begins in a fresh process, so what comes of it does not depend on which others are graded.
+    """
     make_repeatable()
     laws = [law for law in level.laws if not only or law.id in only or law.criterion in only]
-    observations = []
+    confirm = Confirmation(probe, seed)
     for done, law in enumerate(laws):
         if progress:
             progress(done, len(laws), law.id)
-        observations.append(observe(law, probe, seed))
-    return observations
+        if done and law.criterion != laws[done - 1].criterion:
+            probe.renew()
+        yield confirm(law, observe(law, probe, seed))
+
+
+class Confirmation:
+    """Tries a failure again in a fresh process, with the same input: what does not repeat is no verdict."""
+
+    def __init__(self, probe: Probe, seed: int) -> None:
+        self._probe = probe
+        self._seed = seed
+        self._believed: set[Verdict] = set()
+        """Stops that cost their whole limit: seen twice once, they are believed from then on."""
+
+    def __call__(self, law: Law, first: Observation) -> Observation:
+        """Return `first` if it passed or happens again; else what does, or `unstable`."""
+        if first.verdict == "passed" or first.verdict in self._believed:
+            return first
+        case = law.case
+        again = self._fresh(law, lambda probe: run_case(law, probe, case))
+        if again.verdict == "passed":
+            # Not with this input alone: perhaps with what came before it.
+            again = self._fresh(law, lambda probe: run_all(law, probe, self._seed))
+        seconds = first.seconds + again.seconds
+        if again.verdict == "passed":
+            message = printable(f"{DID_NOT_REPEAT} It was: {first.message}", LONGEST_MESSAGE)
+            return replace(first, verdict="unstable", message=message, seconds=seconds)
+        if again.verdict in ("timeout", "memory"):
+            self._believed.add(again.verdict)
+        return replace(again if first.verdict == "unstable" else first, seconds=seconds)
+
+    def _fresh(self, law: Law, run: Callable[[Probe], None]) -> Observation:
+        self._probe.renew()
+        self._probe.begin()
+        return observe_run(law, self._probe, run)
 
 
 def observe(law: Law, probe: Probe, seed: int) -> Observation:
@@ -57,21 +94,37 @@ def observe(law: Law, probe: Probe, seed: int) -> Observation:
     A boundary that the property always tries is not shrunk when it fails: its drawn inputs then have a
     chance to show a smaller one. They never change whether it passed.
     """
-    observation = observe_once(law, probe, seed)
+    probe.begin()
+    observation = observe_run(law, probe, lambda watched: run_all(law, watched, seed))
     # An error without a traceback is a process that died: a second try would cost a new one.
     raised = observation.verdict == "error" and observation.traceback
     if has_cases(law) and (raised or observation.verdict == "failed"):
+        case = law.case
         with without_cases(law):
-            smaller = observe_once(law, probe, seed)
+            smaller = observe_run(law, probe, lambda watched: run_all(law, watched, seed))
         if smaller.verdict == observation.verdict:
             return replace(smaller, seconds=observation.seconds + smaller.seconds)
+        law.case = case
     return observation
 
 
-def observe_once(law: Law, probe: Probe, seed: int) -> Observation:
-    """Run one property, its boundaries first, and say how it came out."""
+def run_all(law: Law, probe: Probe, seed: int) -> None:
+    """Run a property on its boundaries and on the inputs of `seed`."""
     sow(law, seed)
     law.case = {}
+    law.check(probe=probe)
+
+
+def run_case(law: Law, probe: Probe, case: dict[str, Any]) -> None:
+    """Run a property on one input."""
+    if hasattr(law.check, "hypothesis"):
+        law.check.hypothesis.inner_test(probe=probe, **case)
+    else:
+        law.check(probe=probe)
+
+
+def observe_run(law: Law, probe: Probe, run: Callable[[Probe], None]) -> Observation:
+    """Run a property in the way that `run` says, and say how it came out."""
     watched = WatchedProbe(probe)
     start = time.perf_counter()
     verdict: Verdict = "passed"
@@ -80,7 +133,7 @@ def observe_once(law: Law, probe: Probe, seed: int) -> Observation:
         with warnings.catch_warnings():
             # NumPy says when an answer overflows; the property says it better.
             warnings.simplefilter("ignore", RuntimeWarning)
-            law.check(probe=watched)
+            run(watched)
     except _FaultPassing as passing:
         raise passing.fault from None
     except (GraderFault, KeyboardInterrupt):
@@ -154,6 +207,14 @@ class WatchedProbe:
     def resident_bytes(self) -> int:
         """Return the resident memory of the submission's process."""
         return self._probe.resident_bytes()
+
+    def begin(self) -> None:
+        """Start the clock of a property."""
+        self._probe.begin()
+
+    def renew(self) -> None:
+        """Go on in a fresh process."""
+        self._probe.renew()
 
     def _watch(self, call: Callable[[], Any]) -> Any:
         try:

@@ -35,3 +35,11 @@ class Probe(Protocol):
     def resident_bytes(self) -> int:
         """Return the resident memory of the process that the submission runs in, seen from outside it."""
         ...
+
+    def begin(self) -> None:
+        """Let a new property begin: it has its own time."""
+        ...
+
+    def renew(self) -> None:
+        """Go on in a fresh process of the submission, where there is one."""
+        ...

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import selectors
 import signal
-import subprocess
 import time
 from typing import Any
 
@@ -18,13 +17,20 @@ from grader.sandbox import frames, wire
 from grader.sandbox.conclude import no_answer
 from grader.sandbox.launch import Child
 from grader.sandbox.limits import Limits
-from grader.sandbox.memory import MemoryWatch
-from specs.outcomes import SubmissionDied, SubmissionMemory, SubmissionStopped, SubmissionTimeout
+from grader.sandbox.watch import Watch
+from specs.outcomes import (
+    GraderFault,
+    SubmissionDied,
+    SubmissionMemory,
+    SubmissionStopped,
+    SubmissionTimeout,
+)
 
 _TURN_SECONDS = 0.05
 _READ_BYTES = 1 << 20
 _KEPT_BYTES = 64 << 10
 _IMPORT_MESSAGES = 10_000
+_GOODBYE_SECONDS = 1.0
 
 
 class Printed:
@@ -51,19 +57,25 @@ class Conversation:
         self._child = child
         self._limits = limits
         self._printed = printed
-        self._watch = MemoryWatch(child.process.pid, limits.memory_bytes)
+        self._watch = Watch(child, limits)
         self._frames = frames.FrameReader()
         self._question = memoryview(b"")
         self.open_imports: list[str] = []
         """The submission's modules that are being imported, the innermost last."""
         self._import_messages = 0
         self._selector = selectors.DefaultSelector()
-        for descriptor in (child.answers, *child.printed):
+        for descriptor in (child.answers, *child.printed, child.leash.fileno()):
             self._selector.register(descriptor, selectors.EVENT_READ)
 
     def wait_until_ready(self) -> dict[str, str]:
-        """Return the versions with which the process says that it is ready."""
+        """Return the versions with which the process says that it is ready.
+
+        Nothing of the submission has run by then, so this is the one message that can be believed. Raises
+        GraderFault if the process could not be prepared.
+        """
         message = self._exchange(b"", self._limits.start_seconds)
+        if type(message) is dict and "refused" in message:
+            raise GraderFault(f"the process for the submission could not be prepared: {message['refused']}")
         if type(message) is not dict or type(message.get("ready")) is not dict:
             raise no_answer("the first message is not `ready`")
         versions: dict[str, str] = message["ready"]
@@ -130,6 +142,10 @@ class Conversation:
         for key, _ in self._selector.select(seconds):
             if key.fd == self._child.questions:
                 self._write()
+            elif key.fd == self._child.leash.fileno():
+                self._child.listen()
+                if self._child.gone:
+                    self._selector.unregister(key.fd)
             elif key.fd == self._child.answers:
                 piece = os.read(key.fd, _READ_BYTES)
                 if not piece:
@@ -167,15 +183,23 @@ class Conversation:
             )
 
     def _how_it_ended(self) -> SubmissionStopped:
-        try:
-            code = self._child.process.wait(timeout=1)
-        except subprocess.TimeoutExpired:
+        self._child.listen(0.0)
+        deadline = time.monotonic() + _GOODBYE_SECONDS
+        while not self._child.ended() and (left := deadline - time.monotonic()) > 0:
+            self._child.listen(min(left, _TURN_SECONDS))
+        if "ended" not in self._child.told:
+            if self._child.gone:
+                return SubmissionDied("the submission's process ended together with what watched over it")
             return SubmissionDied("the submission's process closed its connection to the judge")
-        if code == -signal.SIGKILL:
+        status, seconds = self._child.told["ended"], self._child.told["seconds"]
+        if os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGKILL, signal.SIGXCPU):
+            if seconds >= self._limits.processor_seconds:
+                return SubmissionTimeout(f"used up {self._limits.processor_seconds:g} s of processor time")
             return SubmissionMemory(
                 "the submission's process was killed from outside (SIGKILL), "
                 "as the system does with a process when memory runs out"
             )
+        code = os.waitstatus_to_exitcode(status)
         how = f"exit code {code}" if code >= 0 else f"signal {_signal_name(-code)}"
         return SubmissionDied(f"the submission's process ended ({how}) before it answered")
 

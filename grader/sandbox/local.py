@@ -59,6 +59,12 @@ class LocalProbe:
         """Return the resident memory of this process, in bytes."""
         return memory.resident_bytes(os.getpid())
 
+    def begin(self) -> None:
+        """Do nothing: there is no limit on time here."""
+
+    def renew(self) -> None:
+        """Do nothing: there is no other process."""
+
     def close(self) -> None:
         """Forget the submission's modules, so that this process can hold another submission."""
         loading.leave()

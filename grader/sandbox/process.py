@@ -10,7 +10,7 @@ from typing import Any, Self
 from grader.sandbox import memory, wire
 from grader.sandbox.conclude import check_reply, conclude, no_answer
 from grader.sandbox.conversation import Conversation, Printed
-from grader.sandbox.launch import Child, launch
+from grader.sandbox.launch import Child, ForkServer
 from grader.sandbox.limits import Limits
 from specs.outcomes import GraderFault, SubmissionRaised, SubmissionStopped, SubmissionTimeout
 from specs.probes import registry
@@ -26,21 +26,44 @@ class ProcessProbe:
     """
 
     def __init__(
-        self, submission: Path, device: str = "cpu", dtype: str = "float32", limits: Limits | None = None
+        self,
+        submission: Path,
+        device: str = "cpu",
+        dtype: str = "float32",
+        limits: Limits | None = None,
+        isolation: str = "basic",
+        server: ForkServer | None = None,
     ) -> None:
         self.submission = submission.resolve()
         self.device = device
         self.dtype = dtype
         self.limits = limits or Limits()
+        self.isolation = isolation
         self.versions: dict[str, str] = {}
         """Versions of what the submission process runs on, from the first call on."""
-        self._seconds_used = 0.0
+        self._seconds_used = self._seconds_used_by_property = 0.0
         self._calls = 0
         self._stopped_imports: dict[str, SubmissionStopped] = {}
         self._printed = Printed()
         self._conversation: Conversation | None = None
         self._child: Child | None = None
-        self._launch()
+        self._own_server = None if server else ForkServer()
+        self._server = server or self._own_server
+        try:
+            self._launch()
+        except BaseException:
+            self.close()
+            raise
+
+    def begin(self) -> None:
+        """Let a new property begin: it has its own time."""
+        self._seconds_used_by_property = 0.0
+
+    def renew(self) -> None:
+        """Go on in a fresh process, which knows nothing of the calls so far. It starts in the background."""
+        if self._conversation is not None:  # else it is fresh
+            self._kill()
+            self._launch()
 
     def __call__(self, name: str, /, **arguments: Any) -> Any:
         """Call the probe `name` in the submission's process and return its value.
@@ -63,7 +86,9 @@ class ProcessProbe:
             self._kill()
             raise
         finally:
-            self._seconds_used += time.monotonic() - began
+            passed = time.monotonic() - began
+            self._seconds_used += passed
+            self._seconds_used_by_property += passed
         raise again  # the process itself is well, and goes on
 
     def attempt(self, name: str, /, **arguments: Any) -> Any:
@@ -77,7 +102,8 @@ class ProcessProbe:
         """Return the resident memory of the submission's process, in bytes."""
         self._ready_conversation()
         assert self._child is not None
-        return memory.resident_bytes(self._child.process.pid)
+        assert self._child.process_id is not None
+        return memory.resident_bytes(self._child.process_id)
 
     @property
     def captured_output(self) -> str:
@@ -85,8 +111,11 @@ class ProcessProbe:
         return str(self._printed)
 
     def close(self) -> None:
-        """End the process. Harmless when there is none; a later call would start one again."""
+        """End the process, and the fork server if it is this probe's own. Harmless when there is none."""
         self._kill()
+        if self._own_server is not None:
+            self._own_server.close()
+            self._own_server = None
 
     def __enter__(self) -> Self:
         return self
@@ -97,16 +126,25 @@ class ProcessProbe:
         self.close()
 
     def _seconds_left(self) -> float:
-        left = self.limits.submission_seconds - self._seconds_used
+        limits = self.limits
+        left = limits.submission_seconds - self._seconds_used
         if left <= 0:
             raise SubmissionTimeout(
-                f"the submission has used up the {self.limits.submission_seconds:g} s that it has in all"
+                f"the submission has used up the {limits.submission_seconds:g} s that it has in all"
             )
-        return min(left, self.limits.call_seconds)
+        here = limits.property_seconds - self._seconds_used_by_property
+        if here <= 0:
+            raise SubmissionTimeout(
+                f"the submission has used up the {limits.property_seconds:g} s that it has for one property"
+            )
+        return min(left, here, limits.call_seconds)
 
     def _launch(self) -> Child:
+        assert self._server is not None
         refused = list(self._stopped_imports)
-        self._child = launch(self.submission, self.device, self.dtype, self.limits, refused)
+        self._child = self._server.launch(
+            self.submission, self.device, self.dtype, self.isolation, self.limits, refused
+        )
         return self._child
 
     def _ready_conversation(self) -> Conversation:
@@ -115,16 +153,21 @@ class ProcessProbe:
             conversation = Conversation(child, self.limits, printed := Printed())
             try:
                 self.versions = conversation.wait_until_ready()
-            except SubmissionStopped as stop:
-                conversation.close()
-                self._kill()
+            except (SubmissionStopped, GraderFault) as stop:
                 # Nothing of the submission had run.
+                assert self._server is not None
+                said = child.told.get("refused") or stop
+                complaint = f"{printed}\n{self._server.complaint()}".strip()
                 raise GraderFault(
-                    f"the process for the submission did not become ready: {stop}\n{printed}".rstrip()
-                    + "\n(it imports torch and numpy with the Python that runs the grader: try that by hand)"
+                    f"the process for the submission did not become ready: {said}\n{complaint}".rstrip()
+                    + "\n(`grader doctor` says what this machine offers; the process imports torch and numpy "
+                    "with the Python that runs the grader: try that by hand)"
                 ) from stop
+            finally:
+                conversation.close()
+                if not self.versions:
+                    self._kill()
             self._conversation = Conversation(child, self.limits, self._printed)
-            conversation.close()
         return self._conversation
 
     def _stopped_again(self, reply: Any) -> SubmissionStopped | None:

@@ -157,7 +157,7 @@ def eat_memory_in_child():
         [
             sys.executable,
             "-c",
-            "import time\nx = []\nwhile True:\n x.append(bytes([1]) * (8 << 20)); time.sleep(.01)",
+            "import time\nx = []\nwhile True:\n x.append(bytes([1]) * (8 << 20)); time.sleep(.002)",
         ],
         check=False,
     )
@@ -166,7 +166,7 @@ def eat_memory_in_child():
 def freeze_after_answer():
     def freeze():
         time.sleep(0.2)
-        os.kill(os.getpid(), signal.SIGSTOP)
+        ctypes.PyDLL(None).sleep(30)  # with Python's lock held: nothing else of it runs
 
     threading.Thread(target=freeze, daemon=True).start()
 
@@ -252,15 +252,27 @@ def leave_fork():
     return child
 
 
-def leave_fork_and_exit(note):
-    with open(note, "w") as file:
-        file.write(str(leave_fork()))
+def leave_fork_and_exit():
+    leave_fork()
     os._exit(0)
 
 
 def leave_session():
-    """A child that has left the process group."""
-    return subprocess.Popen(["sleep", "600"], start_new_session=True).pid
+    """A child that has left the process group, and is another program."""
+    sleep = "import time; time.sleep(600)  # forkserver.py"
+    return subprocess.Popen([sys.executable, "-I", "-c", sleep], start_new_session=True).pid
+
+
+def leave_orphan():
+    """A grandchild in a session of its own, whose parent has ended."""
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        if os.fork() == 0:
+            time.sleep(600)
+        os._exit(0)
+    os.waitpid(child, 0)
+    return True
 
 
 def leave_deep_folder():
