@@ -71,10 +71,9 @@ def grade_submission(
     with contextlib.ExitStack() as stack:
         if request.isolation != "none":
             from grader.sandbox.isolation import choose
-            from grader.sandbox.launch import ForkServer
 
             # It imports torch, which takes seconds, while this process imports the properties.
-            server = server or stack.enter_context(ForkServer())
+            server = server or stack.enter_context(open_server())
             request = replace(request, isolation=choose(request.isolation))
         parts = [grade_level(plan, request, folder, server, progress) for plan in plans]
     assert request.isolation is not None
@@ -109,6 +108,13 @@ def grade_level(
         jobs = 1 if request.isolation == "none" else request.jobs
         observed = grade_in_shares(level, probe, again, request.seed, request.only, jobs, progress)
         return judge(expected, observed)
+
+
+def open_server() -> ForkServer:
+    """Start the process that forks submission processes. Raises GraderFault."""
+    from grader.sandbox.launch import ForkServer
+
+    return ForkServer()
 
 
 @contextlib.contextmanager

@@ -58,6 +58,7 @@ class FakeProbe:
     def __init__(self, answer: Callable[..., Any] = lambda *values: sum(values)) -> None:
         self.answer = answer
         self.asked: list[tuple[Any, ...]] = []
+        self.renewed = 0
 
     def __call__(self, name: str, /, **arguments: Any) -> Any:
         assert name == "sum.of"
@@ -72,6 +73,12 @@ class FakeProbe:
 
     def resident_bytes(self) -> int:
         return 1
+
+    def begin(self) -> None:
+        pass
+
+    def renew(self) -> None:
+        self.renewed += 1
 
 
 @pytest.fixture
@@ -147,6 +154,7 @@ def submit(level_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
             yield FakeProbe(answer)
 
         monkeypatch.setattr(run, "open_probe", open_fake)
+        monkeypatch.setattr(run, "open_server", contextlib.nullcontext)
         folder = tmp_path / "work of a student"
         (folder / "nanochat").mkdir(parents=True, exist_ok=True)
         return folder

@@ -39,7 +39,7 @@ def test_the_number_of_processes_changes_nothing(level: Level, fake: Any, jobs: 
     def wrong() -> Any:
         return fake(lambda *values: sum(values) + (values[:1] > (500,)))
 
-    alone = outcome(grade(level, wrong(), 0))
+    alone = outcome(list(grade(level, wrong(), 0)))
     assert {verdict for _, verdict, *_ in alone} == {"passed", "failed"}
     assert outcome(in_shares(level, wrong, jobs)) == alone
 

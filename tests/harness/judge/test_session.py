@@ -10,7 +10,7 @@ from hypothesis import assume
 from hypothesis import strategies as st
 
 from grader.levels import Level
-from grader.session import grade, observe
+from grader.session import Confirmation, grade, observe
 from specs.law import Law, law
 from specs.outcomes import (
     GraderFault,
@@ -226,7 +226,7 @@ def test_same_seed_same_inputs(fake: Any, level: Level) -> None:
     """A seed decides every input: again in this process, and for a property alone."""
     probes = [fake() for _ in range(4)]
     for probe, seed in zip(probes, (0, 0, 1, 0), strict=True):
-        grade(level, probe, seed, only=("sums.of_two",) if probe is probes[3] else ())
+        list(grade(level, probe, seed, only=("sums.of_two",) if probe is probes[3] else ()))
     assert probes[0].asked == probes[1].asked
     assert probes[0].asked != probes[2].asked
     assert probes[3].asked == probes[0].asked[: len(probes[3].asked)]
@@ -236,7 +236,7 @@ def test_same_seed_same_inputs(fake: Any, level: Level) -> None:
 def test_order_and_progress(fake: Any, level: Level) -> None:
     """Properties run in the level's order, and progress is told before each."""
     told: list[tuple[int, int, str]] = []
-    seen = grade(level, fake(), 0, progress=lambda *what: told.append(what))
+    seen = list(grade(level, fake(), 0, progress=lambda *what: told.append(what)))
     assert [one.id for one in seen] == ["sums.of_two", "sums.of_none", "order.swapped"]
     assert told == [(0, 3, "sums.of_two"), (1, 3, "sums.of_none"), (2, 3, "order.swapped")]
     assert all(one.seconds > 0 for one in seen)
@@ -244,6 +244,49 @@ def test_order_and_progress(fake: Any, level: Level) -> None:
 
 def test_one_failure_does_not_stop_the_others(fake: Any, level: Level) -> None:
     """A property that fails leaves the others to be judged."""
-    seen = grade(level, fake(lambda *values: sum(values) + len(values)), 0)
+    seen = list(grade(level, fake(lambda *values: sum(values) + len(values)), 0))
     assert [one.verdict for one in seen] == ["failed", "passed", "passed"]
     assert seen[0].counterexample == {"a": "0", "b": "0"}
+
+
+def test_a_criterion_begins_in_a_fresh_process(level: Level, fake: Any) -> None:
+    probe = fake()
+    assert len(list(grade(level, probe, 0))) == 3
+    assert probe.renewed == 1
+
+
+@pytest.mark.parametrize("state", ["always", "after others", "once"])
+def test_a_failure_is_tried_again_in_a_fresh_process(level: Level, fake: Any, state: str) -> None:
+    """A failure that repeats is one, alone or after the same inputs; one that does not is unstable."""
+    answered = [0]
+
+    def add(*values: int) -> int:
+        answered[0] += 1
+        wrong = {"always": True, "after others": answered[0] > 2, "once": broken[0] and answered[0] == 3}
+        broken[0] = broken[0] and answered[0] != 3
+        return sum(values) + wrong[state]
+
+    broken = [True]
+
+    class Renewed(fake):  # type: ignore[misc]  # a class that a fixture hands out
+        def renew(self) -> None:
+            super().renew()
+            answered[0] = 0
+
+    law = next(law for law in level.laws if law.id == "sums.of_two")
+    only = Renewed(add)
+    first = observe(law, only, 0)
+    seen = Confirmation(only, 0)(law, first)
+    if state == "once":
+        assert first.verdict == "unstable"
+        assert seen.verdict == "unstable"
+        assert "did not happen again" in seen.message
+    else:
+        assert seen.verdict == "failed"
+    assert only.renewed == (1 if state == "always" else 2)
+
+
+def test_a_time_limit_is_waited_for_twice_and_then_believed(level: Level, fake: Any) -> None:
+    probe = fake(raising(SubmissionTimeout("no answer within 20 s")))
+    assert [one.verdict for one in grade(level, probe, 0)] == ["timeout"] * 3
+    assert len(probe.asked) == 4
