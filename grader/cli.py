@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from grader import doctor, watch
 from grader.bugs import command as variants
 from grader.report import Report
 from grader.run import (
@@ -111,6 +112,8 @@ def parser() -> argparse.ArgumentParser:
     replay.add_argument("--isolation", help=isolation_help("default: the report's"))
     add_output_options(replay)
 
+    watch.add_to(commands)
+    doctor.add_to(commands)
     variants.add_to(commands)
     return top
 

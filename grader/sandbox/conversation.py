@@ -62,6 +62,8 @@ class Conversation:
         self._question = memoryview(b"")
         self.open_imports: list[str] = []
         """The submission's modules that are being imported, the innermost last."""
+        self.modules: set[str] = set()
+        """Every module of the submission whose import began."""
         self._import_messages = 0
         self._selector = selectors.DefaultSelector()
         for descriptor in (child.answers, *child.printed, child.leash.fileno()):
@@ -133,6 +135,7 @@ class Conversation:
             raise no_answer("messages about imports that are none")
         if event == "importing":
             self.open_imports.append(module)
+            self.modules.add(module)
         elif module in self.open_imports:
             self.open_imports.remove(module)
 

@@ -16,7 +16,8 @@ from pathlib import Path
 from grader.sandbox import kernel
 from grader.sandbox.start import Start, device_files, python_folders
 
-HOME = "/tmp"  # inside its own root, where nobody else can have put anything
+HOME = "/scratch"
+"""What can be written. Not /tmp: a submission may lie there, and would be hidden by it."""
 _ROOT_OPTIONS = "mode=755,size=64m,nr_inodes=16k"
 _SHARED_MEMORY_BYTES = 64 << 20
 _INODES = 20_000
@@ -40,6 +41,8 @@ def enter(start: Start, user: int) -> None:
         _bind(path, root + path)
     _writable(root + HOME, start["disk_bytes"], user)
     _writable(root + "/dev/shm", _SHARED_MEMORY_BYTES, user)
+    if not os.path.lexists(root + "/tmp"):
+        os.symlink(HOME, root + "/tmp")
     for name, target in (("fd", "self/fd"), ("stdin", "self/fd/0"), ("stdout", "self/fd/1")):
         os.symlink("/proc/" + target, f"{root}/dev/{name}")
     kernel.mount("proc", root + "/proc", "proc", kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC)

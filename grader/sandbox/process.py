@@ -41,6 +41,8 @@ class ProcessProbe:
         self.isolation = isolation
         self.versions: dict[str, str] = {}
         """Versions of what the submission process runs on, from the first call on."""
+        self.modules: set[str] = set()
+        """Modules of the submission whose import began, in any of its processes."""
         self._seconds_used = self._seconds_used_by_property = 0.0
         self._calls = 0
         self._stopped_imports: dict[str, SubmissionStopped] = {}
@@ -86,6 +88,7 @@ class ProcessProbe:
             self._kill()
             raise
         finally:
+            self.modules |= conversation.modules
             passed = time.monotonic() - began
             self._seconds_used += passed
             self._seconds_used_by_property += passed

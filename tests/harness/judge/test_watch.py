@@ -1,0 +1,121 @@
+"""Watching: a save grades what it can have changed, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from grader import watch
+from grader.cli import main
+
+ROOT = Path(__file__).parents[3]
+pytestmark = pytest.mark.slow
+
+
+class Watched:
+    """A running `grader watch --json` on a copy of the student's folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        shutil.copytree(ROOT / "student" / "nanochat", folder / "nanochat")
+        command = [sys.executable, "-m", "grader", "watch", "--level", "3", "--json", "--submission", folder]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ})
+        self.lines: queue.Queue[dict[str, Any]] = queue.Queue()
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.put(json.loads(line))
+
+    def round(self) -> dict[str, dict[str, Any]]:
+        """Wait for a result of every criterion."""
+        results = [self.lines.get(timeout=120) for _ in range(7)]
+        return {one["criterion"]: one for one in results}
+
+    def save(self, file: str, old: str, new: str) -> None:
+        path = self.folder / "nanochat" / file
+        text = path.read_text(encoding="utf-8")
+        assert old in text
+        path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Iterator[Watched]:
+    made = Watched(tmp_path / "work")
+    yield made
+    made.process.terminate()
+    made.process.wait()
+    made.reader.join()
+    assert made.process.stdout is not None
+    made.process.stdout.close()
+
+
+def test_a_save_grades_what_it_can_have_changed(watched: Watched) -> None:
+    first = watched.round()
+    broken = {name for name, one in first.items() if one["verdict"] != "passed"}
+    assert broken == {"rotary", "grouped", "cache", "memory", "tools"}
+    assert not any(one["remembered"] for one in first.values())
+
+    text = (watched.folder / "nanochat" / "engine.py").read_text(encoding="utf-8")
+    wrong = next(part for part in text.split("\n") if "self.output_end, self.output_start]" in part)
+    name = wrong.split("[*", 1)[1].split(",", 1)[0]
+    right = wrong.split("[*", 1)[0] + f"[self.output_start, *{name}, self.output_end]"
+    right += wrong.split("self.output_start]", 1)[1]
+    watched.save("engine.py", wrong, right)
+    second = watched.round()
+    assert second["tools"]["verdict"] == "passed"
+    # What never imports the engine is not graded again.
+    assert {name for name, one in second.items() if one["remembered"]} == {"attention"}
+    assert not second["tools"]["remembered"]
+
+    watched.save("engine.py", right, wrong)
+    third = watched.round()
+    assert all(one["remembered"] for one in third.values())
+    assert third["tools"]["verdict"] == "failed"
+
+
+def test_files_are_seen_when_they_change(tmp_path: Path) -> None:
+    package = tmp_path / "nanochat"
+    package.mkdir()
+    pauses: list[float] = []
+
+    def save(seconds: float) -> None:
+        pauses.append(seconds)
+        (package / f"m{len(pauses)}.py").write_text("x = 1")
+
+    seen = watch.saves(tmp_path, save)
+    assert [len(next(seen)) for _ in range(3)] == [0, 1, 2]
+    assert len(pauses) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--level", "3", "--isolation", "none"], "a process of the submission's own"),
+        (["--level", "9"], "there is no such level"),
+        (["--level", "3", "--submission", "nowhere"], "there is no such folder"),
+    ],
+)
+def test_wrong_usage(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["watch", *words]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_an_interrupted_watch_leaves_nothing(watched: Watched) -> None:
+    watched.round()
+    watched.process.send_signal(2)
+    assert watched.process.wait(timeout=20) == 130
+    time.sleep(0.2)
