@@ -1,0 +1,3 @@
+"""."""
+from .cheat import Cheat
+CHEATS: list[Cheat] = []
