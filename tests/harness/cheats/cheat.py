@@ -124,6 +124,8 @@ class Cheat:
     """Runs when `nanochat.gpt` is imported; may define `attack(model)`, which answers for FLOPS."""
     replaced: Sources = field(default_factory=dict)
     """Files beside `nanochat/attack.py`, by their path in the submission: in place of the reference's, or new."""
+    edits: tuple[tuple[str, str, str], ...] = ()
+    """Changes of the reference: file, a text that is there once, and what stands in its place."""
     build: Callable[[Path], None] | None = None
     """Makes what no text can be: links, pipes."""
     only: tuple[str, ...] = (CONFIGURATION, FLOPS, AFTER)
@@ -143,6 +145,10 @@ class Cheat:
         files = {f"nanochat/{name}": text for name, text in reference.items()}
         files["nanochat/gpt.py"] = attacked(reference["gpt.py"])
         files["nanochat/attack.py"] = PRELUDE + self.code
+        for name, old, new in self.edits:
+            text = files[f"nanochat/{name}"]
+            assert text.count(old) == 1, f"{self.name}: {old!r} must be there once"
+            files[f"nanochat/{name}"] = text.replace(old, new)
         return files | dict(self.replaced)
 
 
