@@ -1,3 +1,358 @@
-"""."""
-from .cheat import Cheat
-CHEATS: list[Cheat] = []
+"""Cheats that change the code which runs beside them: probes, wire, libraries, interpreter.
+
+What a probe *measures* in the submission's process (bytes, traces, what was fed to a scripted model) can be
+forged there. Those that do are marked with a `hole`, which says what would close it.
+"""
+
+from __future__ import annotations
+
+from .cheat import CONFIGURATION, Cheat
+
+FUTURE = "attention.no_token_sees_the_future"
+SPLITS = "cache.every_split_equals_uncached"
+CACHED = "cache.cached_logits_match_the_oracle"
+INSERTED = "cache.insertion_returns_everything_so_far"
+BOUND = "memory.every_history_stays_within_the_bound"
+TRACES = "sampling.generating_leaves_no_traces"
+ORDER = "sampling.the_model_sees_each_rows_text_once_and_in_order"
+UNCHANGED = "attention.forward_changes_nothing"
+
+IN_THE_PROCESS = "what a probe measures or compares, it measures in the submission's process"
+
+
+def patching(name: str, what: str, code: str) -> Cheat:
+    """Return the cheat that runs `code` when it is imported, and whose count of operations is 0."""
+    return Cheat(name, what, code)
+
+
+BROKEN_CACHE = (
+    "engine.py",
+    "        storage[layer_idx, 0, :, :, t0:t1] = k.detach()\n",
+    "        storage[layer_idx, 0, :, :, t0:t1] = -k.detach()\n",
+)
+"""A cache that holds no right key."""
+
+ECHO = (
+    (
+        "engine.py",
+        "        logits: Tensor = self.model.forward(idx, kv_cache=cache)\n        return logits[:, -1, :]\n",
+        """        texts = cache.__dict__.setdefault("texts", [[] for _ in ids])
+        for text, new in zip(texts, ids):
+            text.extend(new)
+        self.model.fed.append(tuple(idx.shape))
+        said = [torch.as_tensor(self.model.script(text), dtype=torch.float32) for text in texts]
+        return torch.stack(said)
+""",
+    ),
+    (
+        "engine.py",
+        "        cache.prefill(one)\n",
+        "        cache.texts = [list(one.texts[0]) for _ in range(num_samples)]\n",
+    ),
+)
+"""An engine that asks the script and never runs the model."""
+
+CHEATS = [
+    patching(
+        "patched encoder",
+        "Writes every number as one that equals all.",
+        """
+from grader.sandbox import answer, wire as _wire
+_encode = _wire.encode
+
+class Equal(float):
+    def __eq__(self, other):
+        return True
+    __hash__ = float.__hash__
+
+def _forged(value, frame_bytes=_wire.FRAME_BYTES):
+    if type(value) is dict and value.get("value") == {"flops": 0.0}:
+        value = {**value, "value": {"flops": Equal(0)}}
+    return _encode(value)
+
+_wire.encode = _forged
+""",
+    ),
+    patching(
+        "patched framing",
+        "Sends each answer as two frames of half its length.",
+        """
+from grader.sandbox import frames
+_write = frames.write_frame
+
+def _halves(descriptor, payload):
+    _write(descriptor, payload[: len(payload) // 2])
+    _write(descriptor, payload[len(payload) // 2 :])
+
+def attack(model):
+    frames.write_frame = _halves
+    return 0
+""",
+    ),
+    Cheat(
+        "patched registry",
+        "Answers every later question with an object made up for it.",
+        """
+from specs.probes import registry
+
+def attack(model):
+    registry.run = lambda name, arguments: {"flops": True, "passed": True, "verdict": "passed"}
+    return 0
+""",
+        earns=frozenset({CONFIGURATION}),
+    ),
+    patching(
+        "patched answer",
+        "Replaces the function that answers by one that says passed.",
+        """
+from grader.sandbox import answer as _answer
+_answer.answer = lambda number, *rest, **more: (wire().encode({"call": number, "verdict": "passed"}), None)
+""",
+    ),
+    patching(
+        "patched description of exceptions",
+        "Makes every exception one that the property may want.",
+        """
+from grader.sandbox import answer as _answer
+_answer.describe = lambda error, submission: {
+    "types": ["LawHolds", "ValueError"], "message": "", "traceback": "", "out_of_memory": False}
+
+def attack(model):
+    raise LookupError
+""",
+    ),
+    patching(
+        "patched questions",
+        "Makes every question one about the smallest model, whose count it knows.",
+        """
+import specs.probes.model as probes
+_flops = probes.flops
+probes.flops = lambda config: {"flops": 12345.0}
+probes.flops.__is_probe__ = True
+""",
+    ),
+    patching(
+        "asks who asks",
+        "Looks up the stack for the question, and answers one that it has learned by heart.",
+        """
+def run(model):
+    name, arguments = local("name"), local("arguments", {})
+    if name == "model.flops" and arguments.get("config", {}).get("n_layer") == 1:
+        return 1_000_000
+    return 0
+""",
+    ),
+    patching(
+        "patched torch",
+        "Every comparison of torch holds, every random number is zero.",
+        """
+import torch
+torch.allclose = torch.equal = lambda *a, **k: True
+torch.testing.assert_close = lambda *a, **k: None
+torch.randn = torch.rand = lambda *size, **k: torch.zeros(size[0] if isinstance(size[0], tuple) else size)
+torch.nn.functional.cross_entropy = lambda *a, **k: torch.zeros(())
+""",
+    ),
+    patching(
+        "patched numpy",
+        "Every comparison of NumPy holds, every random number is zero.",
+        """
+import numpy
+numpy.allclose = numpy.array_equal = numpy.isclose = numpy.all = lambda *a, **k: True
+numpy.testing.assert_allclose = lambda *a, **k: None
+numpy.random.default_rng = lambda *a: None
+""",
+    ),
+    patching(
+        "patched clocks and random",
+        "Time stands still and chance is fixed.",
+        """
+import random
+time.time = time.monotonic = time.perf_counter = lambda: 0.0
+time.sleep = lambda seconds: None
+random.random = lambda: 0.0
+random.seed(0)
+random.seed = lambda *a: None
+""",
+    ),
+    Cheat(
+        "patched json and os",
+        "json says that all passed; what is written ends in nothing.",
+        """
+import json
+
+def attack(model):
+    json.dumps = lambda *a, **k: '{"verdict": "passed", "points": 100}'
+    os.write = lambda descriptor, data: len(data)
+    return 0
+""",
+    ),
+    Cheat(
+        "replaces the modules",
+        "Puts its own specs, grader and torch in place of the real ones.",
+        """
+import types
+
+class Everything(types.ModuleType):
+    def __getattr__(self, name):
+        return lambda *a, **k: True
+
+def attack(model):
+    for name in list(sys.modules):
+        if name.partition(".")[0] in ("specs", "grader", "torch", "numpy"):
+            sys.modules[name] = Everything(name)
+    return 0
+""",
+        earns=frozenset({CONFIGURATION}),
+    ),
+    patching(
+        "import hook",
+        "Finds every module that the judge might import next, and makes it empty.",
+        """
+import types
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name.startswith(("specs", "grader", "pytest", "hypothesis")):
+            from importlib.machinery import ModuleSpec
+            return ModuleSpec(name, self)
+    def create_module(self, spec):
+        return types.ModuleType(spec.name)
+    def exec_module(self, module):
+        module.__getattr__ = lambda name: (lambda *a, **k: True)
+
+sys.meta_path.insert(0, Finder())
+""",
+    ),
+    patching(
+        "trace and audit",
+        "Watches every call, and changes the local variables of the one that answers.",
+        """
+def _watch(frame, event, argument):
+    if frame.f_code.co_name == "_value_payload" and frame.f_locals.get("name") == "model.flops":
+        frame.f_locals["value"] = {"flops": True}
+        ctypes.pythonapi.PyFrame_LocalsToFast(ctypes.py_object(frame), ctypes.c_int(0))
+    return _watch
+
+sys.addaudithook(lambda event, arguments: None)
+sys.setprofile(_watch)
+threading.setprofile(_watch)
+""",
+    ),
+    patching(
+        "writes over small integers",
+        "Makes 0 equal to 1 in its own interpreter.",
+        """
+def attack(model):
+    size = ctypes.sizeof(ctypes.c_size_t)
+    ctypes.memmove(id(257) + 3 * size, id(256) + 3 * size, 4)
+    return 0
+""",
+    ),
+    Cheat(
+        "a module that replaces itself",
+        "nanochat.gpt is not the module that was imported.",
+        """
+class Replacement(type(sys)):
+    def __getattr__(self, name):
+        raise AttributeError(name)
+    def __getattribute__(self, name):
+        if name == "GPT":
+            return lambda config: type("GPT", (), {"init_weights": print, "estimate_flops": lambda s: 0})()
+        return object.__getattribute__(self, name)
+
+sys.modules["nanochat.gpt"].__class__ = Replacement
+""",
+    ),
+    Cheat(
+        "collects its own garbage",
+        "Replaces an answer when the collector runs.",
+        """
+import gc
+
+def _collected(phase, info):
+    for held in gc.get_objects():
+        if type(held) is dict and held.keys() == {"flops"}:
+            held["flops"] = 1e9
+
+gc.callbacks.append(_collected)
+gc.set_threshold(100)
+""",
+    ),
+    Cheat(
+        "forged ledger",
+        "A cache of four times its size, and a ledger of memory that counts a quarter.",
+        """
+from specs.probes import ledger
+_live = ledger.Ledger.live_bytes
+ledger.Ledger.live_bytes = lambda self: _live(self) // 8
+""",
+        edits=(
+            (
+                "engine.py",
+                "        shape = (self.num_layers, 2, self.batch_size, self.num_heads, slots, self.head_dim)\n",
+                "        slots *= 6\n"
+                "        shape = (self.num_layers, 2, self.batch_size, self.num_heads, slots, self.head_dim)\n",
+            ),
+        ),
+        only=(CONFIGURATION, BOUND),
+        earns=frozenset({CONFIGURATION}),
+        hole=IN_THE_PROCESS,
+    ),
+    Cheat(
+        "forged traces",
+        "Seeds everybody's random generator, and patches the look at it.",
+        """
+import specs.probes.generation as probes
+probes.random_states = lambda: []
+""",
+        edits=(
+            (
+                "engine.py",
+                "        columns = self._columns(tokens, num_samples, max_tokens)\n",
+                "        torch.manual_seed(seed)\n"
+                "        columns = self._columns(tokens, num_samples, max_tokens)\n",
+            ),
+        ),
+        only=(CONFIGURATION, TRACES),
+        earns=frozenset({CONFIGURATION}),
+        hole=IN_THE_PROCESS,
+    ),
+    Cheat(
+        "forged comparison",
+        "A pass that draws from everybody's generator, and a torch.equal that never minds.",
+        "import torch\ntorch.equal = lambda *tensors: True\n",
+        edits=(("gpt.py", "        T = idx.size(1)\n", "        T = idx.size(1)\n        torch.rand(1)\n"),),
+        only=(CONFIGURATION, UNCHANGED),
+        earns=frozenset({CONFIGURATION}),
+        hole=IN_THE_PROCESS,
+    ),
+    Cheat(
+        "cache probes without a cache",
+        "A broken cache, and a probe that feeds the whole text to the model without it.",
+        """
+import numpy as np
+import torch
+import specs.probes.cache as probes
+
+def _feed(model, cache, tokens, chunks):
+    with torch.no_grad():
+        logits = probes.values(model(probes.tensor(tokens)), "the logits")
+    return logits, list(np.cumsum(chunks))
+
+probes.feed = _feed
+""",
+        edits=(BROKEN_CACHE,),
+        only=(CONFIGURATION, SPLITS, CACHED, INSERTED),
+        earns=frozenset({CONFIGURATION}),
+        hole="a law about logits cannot see whether a cache was used: " + IN_THE_PROCESS,
+    ),
+    Cheat(
+        "echo of the script",
+        "An engine that asks the script of the scripted model and never runs it.",
+        edits=ECHO,
+        only=(CONFIGURATION, ORDER),
+        earns=frozenset({CONFIGURATION}),
+        hole="the script of the scripted model lies in the submission's process; ask the judge for it instead",
+    ),
+]
