@@ -22,8 +22,10 @@ def daemon(what):
             mark()
             for descriptor in (0, 1, 2):
                 os.close(descriptor)
-            what()
-            os._exit(0)
+            try:
+                what()
+            finally:
+                os._exit(0)
         os._exit(0)
     time.sleep(0.2)
 '''
@@ -123,14 +125,13 @@ def attack(model):
         "kills the judge",
         "SIGKILL to every process above it that grades.",
         ANCESTORS
-        + """
+        + r"""
 def attack(model):
     for one in ancestors():
         command = Path(f"/proc/{one}/cmdline").read_bytes()
-        if b"pytest" in command:
-            break
-        if b"grader" in command:
-            os.kill(one, 9)
+        if b"-m\0grader" not in command and b"grader/sandbox" not in command:
+            break  # the test itself
+        os.kill(one, 9)
     return 0
 """,
         stopped_at="medium",
@@ -139,12 +140,13 @@ def attack(model):
     Cheat(
         "interrupts the judge",
         "SIGTERM and SIGINT to its parent and to its group.",
-        """
+        r"""
 def attack(model):
     import signal
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if b"grader" in Path(f"/proc/{os.getppid()}/cmdline").read_bytes():
+    command = Path(f"/proc/{os.getppid()}/cmdline").read_bytes()
+    if b"-m\0grader" in command or b"grader/sandbox" in command:
         os.kill(os.getppid(), signal.SIGTERM)
         os.kill(os.getppid(), signal.SIGINT)
     os.killpg(0, signal.SIGTERM)
