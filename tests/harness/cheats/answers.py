@@ -116,7 +116,12 @@ CHEATS = [
     logits("zeros", "Zeros of the right shape.", "torch.zeros_like(logits)"),
     logits("not a number", "NaN everywhere: no comparison with it is true.", "logits * float('nan')"),
     logits("infinite", "Infinity, which is as far from everything.", "logits + float('inf')"),
-    logits("tensor subclass", "Claims to equal everything.", "torch.zeros_like(logits).as_subclass(Lying)", SUBCLASS),
+    logits(
+        "tensor subclass",
+        "Claims to equal everything.",
+        "torch.zeros_like(logits).as_subclass(Lying)",
+        SUBCLASS,
+    ),
     logits("disguised object", "No tensor, but its class says so.", "Disguised()", DISGUISED),
     logits("lazy tensor", "Changes each time it is looked at.", "logits.as_subclass(Lazy)", LAZY),
     logits("zero strides", "One value, spread without memory.", "torch.zeros(1, 1, 1).expand(logits.shape)"),
@@ -158,11 +163,17 @@ probes.values = lambda answer, what: np.full(answer.shape, object())
         "An object that equals everything.",
         ALWAYS_EQUAL.format(base="", value=""),
     ),
-    calculated("subclass of int", "An int that equals everything.", ALWAYS_EQUAL.format(base="(int)", value="42")),
     calculated(
-        "subclass of float", "A float that equals everything.", ALWAYS_EQUAL.format(base="(float)", value="0.5")
+        "subclass of int", "An int that equals everything.", ALWAYS_EQUAL.format(base="(int)", value="42")
     ),
-    calculated("subclass of str", "A text that equals everything.", ALWAYS_EQUAL.format(base="(str)", value="'4'")),
+    calculated(
+        "subclass of float",
+        "A float that equals everything.",
+        ALWAYS_EQUAL.format(base="(float)", value="0.5"),
+    ),
+    calculated(
+        "subclass of str", "A text that equals everything.", ALWAYS_EQUAL.format(base="(str)", value="'4'")
+    ),
     calculated(
         "enormous integer",
         "An integer of a million digits, which takes long to write.",

@@ -31,7 +31,9 @@ Sources = Mapping[str, str]
 Check = Callable[["Scene", "Outcome"], str | None]
 """Returns what harm was done, None if none."""
 
-COUNT = re.compile(r'(    def estimate_flops\(self\) -> int:\n)        """.*?"""\n.*?\n(?=    def )', re.DOTALL)
+COUNT = re.compile(
+    r'(    def estimate_flops\(self\) -> int:\n)        """.*?"""\n.*?\n(?=    def )', re.DOTALL
+)
 
 PRELUDE = '''
 import ctypes

@@ -16,7 +16,12 @@ from grader.bugs import variant
 from .cheat import ISOLATION, Sources
 from .scene import ROOT, Scene
 
-LIMITS = {"call_seconds": 3.0, "submission_seconds": 20.0, "memory_mebibytes": 1024.0, "output_mebibytes": 1.0}
+LIMITS = {
+    "call_seconds": 3.0,
+    "submission_seconds": 20.0,
+    "memory_mebibytes": 1024.0,
+    "output_mebibytes": 1.0,
+}
 
 
 @pytest.fixture(scope="session")

@@ -82,9 +82,11 @@ CHEATS = [
         "Raises the exception by which a fresh process says that an import stopped an earlier one.",
         "from specs.probes.loading import StoppedBefore; raise StoppedBefore('nanochat.gpt')",
     ),
-    leaving("raises the judge's fault", "A fault of the grader's, of the right name.", (
-        "raise type('GraderFault', (Exception,), {'__module__': 'specs.outcomes'})('the grader failed')"
-    )),
+    leaving(
+        "raises the judge's fault",
+        "A fault of the grader's, of the right name.",
+        ("raise type('GraderFault', (Exception,), {'__module__': 'specs.outcomes'})('the grader failed')"),
+    ),
     leaving("segfault", "Reads address 0.", "ctypes.string_at(0)"),
     leaving("aborts", "SIGABRT, which may write a core.", "os.abort()"),
     leaving("kills itself", "SIGKILL, as when the machine runs out of memory.", "os.kill(os.getpid(), 9)"),
@@ -183,7 +185,11 @@ def attack(model):
 """,
         stopped_at="strict",
     ),
-    away("daemon", "A process of its own session, long after.", "\ndef attack(model):\n    daemon(lambda: time.sleep(60))\n    return 0\n"),
+    away(
+        "daemon",
+        "A process of its own session, long after.",
+        "\ndef attack(model):\n    daemon(lambda: time.sleep(60))\n    return 0\n",
+    ),
     away(
         "daemon that answers",
         "A process that goes on answering for later ones.",
@@ -212,7 +218,9 @@ def attack(model):
     return 0
 """,
     ),
-    forbidden("new namespaces", "Namespaces of its own.", "    assert libc.unshare(0x10000000 | 0x20000) == 0"),
+    forbidden(
+        "new namespaces", "Namespaces of its own.", "    assert libc.unshare(0x10000000 | 0x20000) == 0"
+    ),
     forbidden(
         "mount",
         "A file system over the submission's, in a namespace that ends with it.",
@@ -221,11 +229,26 @@ def attack(model):
     ),
     forbidden("chroot", "Another root.", "    os.chroot('@SCENE@')"),
     forbidden("becomes root", "Takes the user id 0, or keeps it.", "    os.setuid(0)", "strict"),
-    forbidden("device", "A device file of the memory.", "    os.mknod('@SCENE@/memory', 0o020666, 257)", "strict"),
-    forbidden("raises its limits", "More of everything.", "    import resource\n"
-        "    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 40, 1 << 40))"),
-    forbidden("runs a program", "Another program, which has no audit hook.", "    assert os.system('true') == 0"),
-    sending("TCP", "A connection to this machine.", "socket.create_connection(('127.0.0.1', @TCP@), 1).send(b'x')"),
-    sending("UDP", "A datagram, as a name server gets it.", "socket.socket(type=socket.SOCK_DGRAM).sendto(b'x', ('127.0.0.1', @UDP@))"),
-    sending("abstract socket", "A socket without a file.", "socket.socket(socket.AF_UNIX).connect(b'\\0@MARK@')"),
+    forbidden(
+        "device", "A device file of the memory.", "    os.mknod('@SCENE@/memory', 0o020666, 257)", "strict"
+    ),
+    forbidden(
+        "raises its limits",
+        "More of everything.",
+        "    import resource\n    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 40, 1 << 40))",
+    ),
+    forbidden(
+        "runs a program", "Another program, which has no audit hook.", "    assert os.system('true') == 0"
+    ),
+    sending(
+        "TCP", "A connection to this machine.", "socket.create_connection(('127.0.0.1', @TCP@), 1).send(b'x')"
+    ),
+    sending(
+        "UDP",
+        "A datagram, as a name server gets it.",
+        "socket.socket(type=socket.SOCK_DGRAM).sendto(b'x', ('127.0.0.1', @UDP@))",
+    ),
+    sending(
+        "abstract socket", "A socket without a file.", "socket.socket(socket.AF_UNIX).connect(b'\\0@MARK@')"
+    ),
 ]

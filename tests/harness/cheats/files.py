@@ -10,7 +10,19 @@ from pathlib import Path
 from .cheat import CONFIGURATION, FLOPS, NOTHING, Cheat, loot, trespass
 from .scene import ROOT
 
-SHADOWS = ("torch", "numpy", "json", "math", "random", "pytest", "hypothesis", "psutil", "struct", "grader", "specs")
+SHADOWS = (
+    "torch",
+    "numpy",
+    "json",
+    "math",
+    "random",
+    "pytest",
+    "hypothesis",
+    "psutil",
+    "struct",
+    "grader",
+    "specs",
+)
 SHADOW = """
 import builtins
 builtins.shadowed = True
@@ -102,14 +114,17 @@ CHEATS = [
     Cheat(
         "shadowed packages",
         "Packages of the names of the judge's beside nanochat.",
-        replaced={f"{name}/__init__.py": SHADOW for name in ("specs", "grader", "specs/probes", "torch", "_pytest")},
+        replaced={
+            f"{name}/__init__.py": SHADOW for name in ("specs", "grader", "specs/probes", "torch", "_pytest")
+        },
         alone=True,
     ),
     Cheat(
         "planted for pytest",
         "Configuration and plugins for a test runner.",
         replaced={
-            "conftest.py": STARTED + "\ndef pytest_runtest_makereport(item, call):\n    call.excinfo = None\n",
+            "conftest.py": STARTED
+            + "\ndef pytest_runtest_makereport(item, call):\n    call.excinfo = None\n",
             "nanochat/conftest.py": STARTED,
             "pytest.ini": "[pytest]\naddopts = --collect-only\n",
             "pyproject.toml": "[tool.pytest.ini_options]\naddopts = '--collect-only'\n",
@@ -161,7 +176,11 @@ def run(model):
         stopped_at="medium",
     ),
     writing("its own folder", "May it change itself?", "[Path(__file__), Path(__file__).parents[1]]"),
-    writing("the folder beside", "May it change what lies beside it?", "['@SCENE@', '@SCENE@/other/nanochat/gpt.py']"),
+    writing(
+        "the folder beside",
+        "May it change what lies beside it?",
+        "['@SCENE@', '@SCENE@/other/nanochat/gpt.py']",
+    ),
     writing(
         "the judge",
         "May it change the judge?",
@@ -172,19 +191,35 @@ def run(model):
         "May it change what every later grading imports?",
         "[os.__file__, sys.prefix, *(path for path in sys.path if 'site-packages' in path), __import__('torch').__file__]",
     ),
-    writing("compiled files", "May it leave compiled files?", "[repository() / 'grader/sandbox', Path(os.__file__).parent]"),
+    writing(
+        "compiled files",
+        "May it leave compiled files?",
+        "[repository() / 'grader/sandbox', Path(os.__file__).parent]",
+    ),
     Cheat(
         "compiled file of another source",
         "A compiled file beside the source, of code that is not the source's.",
-        build=lambda submission: (submission / "nanochat/__pycache__").mkdir()
-        or (submission / "nanochat/__pycache__/gpt.cpython-311.pyc").write_bytes(b"\xa7\r\r\n" + bytes(12)),
+        build=lambda submission: (
+            (submission / "nanochat/__pycache__").mkdir()
+            or (submission / "nanochat/__pycache__/gpt.cpython-311.pyc").write_bytes(
+                b"\xa7\r\r\n" + bytes(12)
+            )
+        ),
     ),
-    built("module is the reference", "A link to the reference's model.", replace_by_link(ROOT / "reference/nanochat/gpt.py")),
+    built(
+        "module is the reference",
+        "A link to the reference's model.",
+        replace_by_link(ROOT / "reference/nanochat/gpt.py"),
+    ),
     built("package is the reference", "A link to the reference.", package_is_a_link),
     built("module is a pipe", "A module that can be read for ever.", module_is_a_pipe),
     built("module is a folder", "A module that is a folder.", module_is_a_folder),
     built("module is a device", "A module without end.", module_is_a_device),
-    built("module is a secret", "A link to a file whose text an error would show.", replace_by_link(Path("/etc/passwd"))),
+    built(
+        "module is a secret",
+        "A link to a file whose text an error would show.",
+        replace_by_link(Path("/etc/passwd")),
+    ),
     Cheat(
         "links in the submission",
         "A link in the submission that leads to a secret.",

@@ -28,18 +28,24 @@ class Vector(ctypes.Structure):
 
 def reading(name: str, what: str, code: str, stopped_at: str = "medium", alone: bool = False) -> Cheat:
     """Return the cheat whose `read()` returns what it found, which it raises."""
-    attack = '''
+    attack = """
 def attack(model):
     try:
         return "found: " + str(read())[:1500]
     except Exception as error:
         return f"nothing: {error!r}"[:200]
-'''
+"""
     return Cheat(name, what, code + attack, stopped_at=stopped_at, checks=(loot, trespass), alone=alone)
 
 
 CHEATS = [
-    reading("own environment", "A secret in its environment.", "def read():\n    return dict(os.environ)\n", "basic", True),
+    reading(
+        "own environment",
+        "A secret in its environment.",
+        "def read():\n    return dict(os.environ)\n",
+        "basic",
+        True,
+    ),
     reading(
         "own start",
         "A secret in its command line, in the memory that it was forked with, or in a frame above it.",

@@ -10,7 +10,9 @@ FORKS = 300
 
 def taking(name: str, what: str, body: str, stopped_at: str = "basic") -> Cheat:
     """Return the cheat that runs `body` in the middle of a question, and answers if it gets away with it."""
-    return Cheat(name, what, f"\ndef attack(model):\n{body}\n    return 0\n", stopped_at=stopped_at, checks=(trespass,))
+    return Cheat(
+        name, what, f"\ndef attack(model):\n{body}\n    return 0\n", stopped_at=stopped_at, checks=(trespass,)
+    )
 
 
 CHEATS = [

@@ -8,6 +8,8 @@ from . import answers, escape, files, looking, patching, report, resources, wire
 from .cheat import ISOLATION, Cheat, Sources
 from .scene import Outcome, Scene
 
+pytestmark = pytest.mark.slow
+
 CHEATS = [
     *answers.CHEATS,
     *escape.CHEATS,

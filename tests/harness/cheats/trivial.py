@@ -1,8 +1,4 @@
-"""Submissions that do no work at all, each over the whole level: what they earn, and why that is so.
-
-`EARNED` is measured. A property that one of these passes is either about something that a program without
-work really does (it leaves no traces; it refuses), or its law is too weak: then it is written down here.
-"""
+"""Submissions that do no work at all; `earned_by_nothing.py` says what of a whole level each earns, and why."""
 
 from __future__ import annotations
 
@@ -85,7 +81,7 @@ class GPT(nn.Module):
             yield TOKEN
 '''
 
-ENGINE = '''
+ENGINE = """
 import torch
 from nanochat.tools import use_calculator
 
@@ -121,9 +117,9 @@ class Engine:
 
     def generate_batch(self, tokens, num_samples=1, **kwargs):
         return [list(tokens) for _ in range(num_samples)], [[0] * len(tokens) for _ in range(num_samples)]
-'''
+"""
 
-RAISES = '''
+RAISES = """
 def _raise(*arguments, **named):
     raise ERROR("no")
 
@@ -134,7 +130,7 @@ class _Raises:
 
 GPT = GPTConfig = KVCache = Engine = _Raises
 apply_rotary_emb = sample_next_token = use_calculator = _raise
-'''
+"""
 
 
 def filled(text: str, **words: str) -> str:
@@ -185,12 +181,11 @@ CONSTANT = answering(
 
 @dataclass(frozen=True)
 class Trivial:
-    """A submission that does nothing, and what it earns of a whole level."""
+    """A submission that does nothing."""
 
     name: str
     what: str
     sources: Sources
-    earns: frozenset[str] = frozenset()
 
 
 TRIVIAL = [
