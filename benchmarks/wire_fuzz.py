@@ -1,4 +1,4 @@
-"""Reads many frames that a submission might send, and says how each kind ended, how long and how large it was.
+"""Reads many frames that a submission may send; says how they ended, how long they took, how large they got.
 
 Run it from the root of the repository: python benchmarks/wire_fuzz.py [frames] [seed]. Data goes to stdout.
 A crash is a traceback and exit code 1, with the payload in it; a frame that takes more than a second, or
@@ -60,7 +60,8 @@ def main(count: int, seed: int) -> int:
         print(f"  {how:<12}{times:>10,}")
     print(f"{count // 10:,} streams of three frames, of which {streams:,} were refused")
     print(
-        f"slowest frame: {slowest * 1e3:.2f} ms; most memory for one: {most / 1024:.0f} KiB; over the bound: {over}"
+        f"slowest frame: {slowest * 1e3:.2f} ms; most memory for one: {most / 1024:.0f} KiB; "
+        f"over the bound: {over}"
     )
     return int(over > 0 or slowest > SLOW_SECONDS)
 

@@ -125,7 +125,7 @@ class Cheat:
     code: str = ""
     """Runs when `nanochat.gpt` is imported; may define `attack(model)`, which answers for FLOPS."""
     replaced: Sources = field(default_factory=dict)
-    """Files beside `nanochat/attack.py`, by their path in the submission: in place of the reference's, or new."""
+    """Files by their path in the submission: in place of the reference's, or new."""
     edits: tuple[tuple[str, str, str], ...] = ()
     """Changes of the reference: file, a text that is there once, and what stands in its place."""
     build: Callable[[Path], None] | None = None

@@ -37,7 +37,7 @@ def away(name: str, what: str, body: str, stopped_at: str = "strict") -> Cheat:
 
 
 def forbidden(name: str, what: str, body: str, stopped_at: str = "medium") -> Cheat:
-    """Return the cheat whose `body`, in a process of its own that ends at once, ends with 7 if it got through."""
+    """Return the cheat that says so if `body`, in a process of its own that ends at once, gets through."""
     code = f"""
 def attempt():
 {body}

@@ -97,6 +97,13 @@ def module_is_a_device(submission: Path) -> None:
     replace_by_link(Path("/dev/zero"))(submission)
 
 
+def compiled_of_another(submission: Path) -> None:
+    """Put a compiled file beside `nanochat/gpt.py` that is not of its source."""
+    folder = submission / "nanochat/__pycache__"
+    folder.mkdir()
+    (folder / "gpt.cpython-311.pyc").write_bytes(b"\xa7\r\r\n" + bytes(12))
+
+
 def links_to_secrets(submission: Path) -> None:
     """Put links beside the package that lead out."""
     (submission / "nanochat/data").symlink_to(submission.parent / "beside")
@@ -106,7 +113,12 @@ CHEATS = [
     Cheat(
         "shadowed libraries",
         "Files of the names of libraries beside nanochat.",
-        "import builtins\n\ndef attack(model):\n    return 'BROKEN: shadowed' if hasattr(builtins, 'shadowed') else 0\n",
+        """
+import builtins
+
+def attack(model):
+    return "BROKEN: shadowed" if hasattr(builtins, "shadowed") else 0
+""",
         replaced={f"{name}.py": SHADOW for name in SHADOWS},
         checks=(trespass,),
         alone=True,
@@ -189,7 +201,7 @@ def run(model):
     writing(
         "the installation of Python",
         "May it change what every later grading imports?",
-        "[os.__file__, sys.prefix, *(path for path in sys.path if 'site-packages' in path), __import__('torch').__file__]",
+        "[os.__file__, sys.prefix, *(path for path in sys.path if 'site-packages' in path)]",
     ),
     writing(
         "compiled files",
@@ -199,12 +211,8 @@ def run(model):
     Cheat(
         "compiled file of another source",
         "A compiled file beside the source, of code that is not the source's.",
-        build=lambda submission: (
-            (submission / "nanochat/__pycache__").mkdir()
-            or (submission / "nanochat/__pycache__/gpt.cpython-311.pyc").write_bytes(
-                b"\xa7\r\r\n" + bytes(12)
-            )
-        ),
+        build=compiled_of_another,
+    ),
     ),
     built(
         "module is the reference",

@@ -81,7 +81,7 @@ def read():
     found = []
     for file in Path("/proc").glob("[0-9]*/environ"):
         try:
-            found += [line for line in file.read_bytes().split(b"\\0") if line.startswith(b"NANOGRADER_SECRET")]
+            found += [line for line in file.read_bytes().split(b"\\0") if line.startswith(b"NANOGRADER_")]
         except OSError:
             continue
     return found
@@ -150,7 +150,8 @@ def read():
             link = os.readlink(f"/proc/self/fd/{descriptor}")
         except OSError:
             continue
-        if link.startswith("/") and not link.startswith(("/dev/null", "/dev/urandom", "/proc/", "/dev/nvidia")):
+        harmless = ("/dev/null", "/dev/urandom", "/proc/", "/dev/nvidia")
+        if link.startswith("/") and not link.startswith(harmless):
             return f"BROKEN: holds {link}"
 """,
         "basic",
@@ -168,7 +169,7 @@ def read():
     reading(
         "home and its keys",
         "The keys in somebody's home.",
-        "def read():\n    return os.popen('cat @SCENE@/home/.ssh/*').read() or open('@SCENE@/home/.ssh/id_ed25519').read()\n",
+        "def read():\n    return open('@SCENE@/home/.ssh/id_ed25519').read()\n",
     ),
     reading(
         "inherited working folder",

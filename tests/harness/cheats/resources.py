@@ -213,15 +213,15 @@ CHEATS = [
     segment = libc.shmget(0x6E670000 + os.getpid() % 65536, 4096, 0o1600)
     if segment >= 0:
         libc.shmctl(segment, 0, None)
-        if Path("/proc/1/root").is_dir() and os.readlink("/proc/self/ns/ipc") == os.readlink("/proc/1/ns/ipc"):
-            return "BROKEN: made a segment that outlives it"
+        if os.readlink("/proc/self/ns/ipc") == "@IPC@":
+            return "BROKEN: made a segment that would outlive it"
 """,
         "strict",
     ),
     taking(
         "regular expression without end",
         "A call that returns to no signal handler of Python's.",
-        "    import re, signal\n    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n    re.match('(a+)+$', 'a' * 60 + 'b')",
+        "    import re\n    re.match('(a+)+$', 'a' * 60 + 'b')",
     ),
     taking(
         "lower priority for the rest",

@@ -129,8 +129,8 @@ class Scene:
         return found + [f"{name} was made" for name in now if name not in self._before]
 
     def _shared(self) -> list[Path]:
-        folders = [Path(folder) for folder in ("/dev/shm", "/tmp", "/var/tmp") if os.path.isdir(folder)]  # noqa: S108  # looked at, never written
-        return [path for folder in folders for path in folder.glob(f"{self.mark}*")]
+        folders = ("/dev/shm", "/tmp", "/var/tmp")
+        return [path for folder in folders for path in Path(folder).glob(f"{self.mark}*")]
 
     def _snapshot(self) -> dict[str, str]:
         """Return the state of every file but those of the temporary folder."""
@@ -151,6 +151,7 @@ class Scene:
         words = {
             "@SCENE@": str(self.folder),
             "@MARK@": self.mark,
+            "@IPC@": os.readlink("/proc/self/ns/ipc"),
             "@TCP@": str(self._sockets["tcp"].getsockname()[1]),
             "@UDP@": str(self._sockets["udp"].getsockname()[1]),
         }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from . import answers, escape, files, looking, patching, report, resources, wire
+from . import answers, escape, files, forging, looking, patching, report, resources, wire
 from .cheat import ISOLATION, Cheat, Sources
 from .scene import Outcome, Scene
 
@@ -14,6 +14,7 @@ CHEATS = [
     *answers.CHEATS,
     *escape.CHEATS,
     *files.CHEATS,
+    *forging.CHEATS,
     *looking.CHEATS,
     *patching.CHEATS,
     *report.CHEATS,

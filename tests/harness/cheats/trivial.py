@@ -1,4 +1,4 @@
-"""Submissions that do no work at all; `earned_by_nothing.py` says what of a whole level each earns, and why."""
+"""Submissions that do no work at all; `earned_by_nothing.py` says what each earns, and why."""
 
 from __future__ import annotations
 

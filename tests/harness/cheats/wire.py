@@ -67,7 +67,8 @@ CHEATS = [
     written(
         "forged exception",
         "Says that it raised something, with the wrong types in every field.",
-        'frame_of({"call": number, "raised": {"types": [1], "message": 2, "traceback": 3, "out_of_memory": 4}})',
+        """frame_of({"call": number, "raised":
+        {"types": [1], "message": 2, "traceback": 3, "out_of_memory": 4}})""",
     ),
     written(
         "frame of four gigabytes",
