@@ -213,7 +213,6 @@ def run(model):
         "A compiled file beside the source, of code that is not the source's.",
         build=compiled_of_another,
     ),
-    ),
     built(
         "module is the reference",
         "A link to the reference's model.",
