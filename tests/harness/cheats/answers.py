@@ -158,6 +158,26 @@ probes.values = lambda answer, what: np.full(answer.shape, object())
         "_shared[: logits.numel()].view(logits.shape).copy_(logits * 0)",
         "_shared = torch.zeros(1 << 20)\n",
     ),
+    logits(
+        "another answer each time",
+        "Right and wrong in turn, so that a failure does not happen again.",
+        "logits if next(_turns) % 2 else 0 * logits",
+        "import itertools\n_turns = itertools.count(1)\n",
+    ),
+    Cheat(
+        "swelling ids",
+        "Sixty million ids where four were asked for.",
+        edits=(
+            (
+                "engine.py",
+                "        return logits.argmax(dim=-1, keepdim=True)\n",
+                "        return torch.zeros(60 << 20, dtype=torch.uint8)\n",
+            ),
+        ),
+        only=(CONFIGURATION, GREEDY),
+        earns=frozenset({CONFIGURATION}),
+        checks=(swollen,),
+    ),
     calculated(
         "always equal",
         "An object that equals everything.",
