@@ -36,8 +36,8 @@ CHEATS = [
     raising(
         "markup",
         "Closes the elements of every format that a report may have.",
-        r"""']]></failure></testcase><testcase name="x"/><script>alert(1)</script>'
-        '[/bold][green]|passed|`"}],"points":9'""",
+        r"""(']]></failure></testcase><testcase name="x"/><script>alert(1)</script>'
+        '[/bold][green]|passed|`"}],"points":9')""",
     ),
     raising("half a surrogate", "Text that no file can hold.", r"'\ud800\udfff\ud800'"),
     raising("endless text", "A hundred million characters.", "'x' * 100_000_000"),
