@@ -31,6 +31,8 @@ _READ_BYTES = 1 << 20
 _KEPT_BYTES = 64 << 10
 _IMPORT_MESSAGES = 10_000
 _GOODBYE_SECONDS = 1.0
+# The names are kept until their imports end: without a limit, 64 MiB for each message.
+_MODULE_CHARACTERS = 1_000
 
 
 class Printed:
@@ -131,7 +133,8 @@ class Conversation:
     def _note_import(self, message: dict[Any, Any]) -> None:
         module, event = message["import"], message.get("event")
         self._import_messages += 1
-        if type(module) is not str or type(event) is not str or self._import_messages > _IMPORT_MESSAGES:
+        named = type(module) is str and len(module) <= _MODULE_CHARACTERS and type(event) is str
+        if not named or self._import_messages > _IMPORT_MESSAGES:
             raise no_answer("messages about imports that are none")
         if event == "importing":
             self.open_imports.append(module)

@@ -73,6 +73,12 @@ def test_equality_is_exact_and_by_type(got: object, want: object) -> None:
         compare.expect_equal(got, want, "the answer")
 
 
+def test_an_array_of_another_shape_is_not_converted() -> None:
+    broadcast = np.broadcast_to(np.zeros(1, np.uint8), 1 << 40)  # as float64 it would take eight TiB
+    with pytest.raises(LawBroken, match="has shape"):
+        compare.expect_close(broadcast, WANT, tolerances.FLOAT32, "the answer")
+
+
 def test_equal_lists_may_be_tuples() -> None:
     compare.expect_equal((1, [2, "x"]), [1, (2, "x")], "the answer")
 
@@ -89,6 +95,8 @@ def test_what_must_change_must_change() -> None:
     for same in (WANT, WANT[:1], None):
         with pytest.raises(LawBroken):
             compare.expect_differs(same, WANT, 0.5, "the answer")
+    with pytest.raises(LawBroken):
+        compare.expect_differs(0 * WANT, 0 * WANT, 0.0, "zeros, whose size asks for no change")
 
 
 @pytest.mark.parametrize("value", [float("nan"), None, "5", float("inf"), True])

@@ -1,0 +1,34 @@
+"""What submissions without any work earn of a whole level, known to the property."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from grader import levels
+from grader.bugs import variant
+from grader.run import Request, grade_submission
+from grader.sandbox.launch import ForkServer
+
+from .earned_by_nothing import FREE, earned_by
+from .trivial import TRIVIAL, Trivial
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize("trivial", TRIVIAL, ids=lambda trivial: trivial.name.replace(" ", "-"))
+def test_no_work_earns_what_is_known_and_no_more(
+    trivial: Trivial, isolation: str, tmp_path: Path, server: ForkServer
+) -> None:
+    variant.write(trivial.sources, tmp_path)
+    report = grade_submission(Request(str(tmp_path), levels=(3,), isolation=isolation, jobs=2), server=server)
+    laws = [law for criterion in report.levels[0].criteria for law in criterion.properties]
+    passed = {law.id for law in laws if law.verdict == "passed"}
+    known = earned_by(trivial.name)
+    assert passed - known == set(), "a property that no work should pass"
+    assert known - passed == set(), "passed no longer: take it out of earned_by_nothing.py"
+
+
+def test_what_is_known_exists() -> None:
+    assert levels.load(3).expected().ids() >= FREE
