@@ -10,7 +10,7 @@ import importlib
 import re
 import tomllib
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,6 +84,8 @@ class Level:
     time_estimate: str
     limits: LevelLimits
     criteria: tuple[Criterion, ...]
+    needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Laws that count only where others hold, too; see `grader.verdict.ExpectedProperty`."""
 
     @property
     def laws(self) -> tuple[Law, ...]:
@@ -101,7 +103,10 @@ class Level:
                     one.title,
                     one.statement,
                     one.points,
-                    tuple(ExpectedProperty(law.id, law.title, law.weight) for law in one.laws),
+                    tuple(
+                        ExpectedProperty(law.id, law.title, law.weight, self.needs.get(law.id, ()))
+                        for law in one.laws
+                    ),
                     one.hint if hints else None,
                 )
                 for one in self.criteria
@@ -139,11 +144,14 @@ def read_file(path: Path) -> Level:
 
 def level_from(table: Mapping[str, Any]) -> Level:
     """Return the level that a parsed file describes; ValueError names the entry at fault."""
-    check_keys(table, {"level": dict, "limits": dict, "criterion": list}, "the file")
+    kinds: dict[str, Any] = {"level": dict, "limits": dict, "criterion": list}
+    if "counts_with" in table:
+        kinds["counts_with"] = list
+    check_keys(table, kinds, "the file")
     head, limits, entries = table["level"], table["limits"], table["criterion"]
     check_keys(head, LEVEL_KEYS, "[level]")
-    kinds = {name: int if name == "processes" else (int, float) for name in LIMITS}
-    check_keys(limits, {name: kind for name, kind in kinds.items() if name in limits}, "[limits]", LIMITS)
+    numbers: dict[str, Any] = dict.fromkeys(LIMITS, (int, float)) | {"processes": int}
+    check_keys(limits, {name: kind for name, kind in numbers.items() if name in limits}, "[limits]", LIMITS)
     for name, ceiling in LIMITS.items():
         if name in limits and not 0 < limits[name] <= ceiling:
             raise ValueError(f"[limits]: {name} is {limits[name]}, want more than 0 and at most {ceiling}")
@@ -151,7 +159,14 @@ def level_from(table: Mapping[str, Any]) -> Level:
     ids = [one.id for one in criteria]
     if not ids or len(set(ids)) != len(ids):
         raise ValueError(f"[[criterion]]: the ids are {ids}, want at least one and all different")
-    return Level(**head, limits=LevelLimits(**limits), criteria=criteria)
+    needs: dict[str, tuple[str, ...]] = {}
+    for position, entry in enumerate(table.get("counts_with", ()), 1):
+        check_keys(entry, {"need": list, "laws": list}, f"[[counts_with]] {position}")
+        twice = sorted(set(entry["laws"]) & set(needs))
+        if twice:
+            raise ValueError(f"[[counts_with]] {position}: {', '.join(twice)} stands in another one, too")
+        needs |= dict.fromkeys(entry["laws"], tuple(entry["need"]))
+    return Level(**head, limits=LevelLimits(**limits), criteria=criteria, needs=needs)
 
 
 def criterion_from(entry: Mapping[str, Any], position: int) -> Criterion:
@@ -198,6 +213,11 @@ def load_laws(level: Level) -> Level:
     twice = sorted({one for one in ids if ids.count(one) > 1})
     if twice:
         raise GraderFault(f"level {level.number}: two properties have the id {', '.join(twice)}")
+    named = {one for law, needs in level.needs.items() for one in (law, *needs)}
+    if unknown := sorted(named - set(ids)):
+        raise GraderFault(
+            f"level {level.number}: [[counts_with]] names {', '.join(unknown)}, which is no law"
+        )
     return level
 
 

@@ -38,6 +38,8 @@ class PropertyReport:
     seconds: float
     weight: float
     traceback: str = ""
+    counts_with: tuple[str, ...] = ()
+    """Laws that do not hold, without which this one, though it holds, earns nothing; empty if it counts."""
 
 
 @dataclass(frozen=True)

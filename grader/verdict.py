@@ -29,6 +29,9 @@ class ExpectedProperty:
     id: str
     title: str
     weight: float = 1.0
+    needs: tuple[str, ...] = ()
+    """Laws without which this one earns nothing: it compares answers with each other, or says that something
+    does not happen, and so holds for a submission that does nothing."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,10 @@ def judge(expected: ExpectedLevel, observed: Sequence[Observation]) -> LevelRepo
     strangers = sorted(set(outcomes) - set(expected_ids))
     if strangers:
         raise ValueError(f"observed but not expected: {', '.join(strangers)}")
-    criteria = tuple(judge_criterion(criterion, outcomes) for criterion in expected.criteria)
+    broken = frozenset(
+        one for one in expected_ids if one not in outcomes or outcomes[one].verdict != "passed"
+    )
+    criteria = tuple(judge_criterion(criterion, outcomes, broken) for criterion in expected.criteria)
     return LevelReport(
         level=expected.number,
         title=expected.title,
@@ -92,9 +98,16 @@ def judge(expected: ExpectedLevel, observed: Sequence[Observation]) -> LevelRepo
     )
 
 
-def judge_criterion(expected: ExpectedCriterion, outcomes: dict[str, Observation]) -> CriterionReport:
-    """Return the report of one criterion."""
-    properties = tuple(judge_property(one, outcomes.get(one.id)) for one in expected.properties)
+def judge_criterion(
+    expected: ExpectedCriterion, outcomes: dict[str, Observation], broken: Collection[str]
+) -> CriterionReport:
+    """Return the report of one criterion; `broken` are the laws of the level that do not hold.
+
+    Where every law of the criterion holds, all count: a fault elsewhere costs nothing here.
+    """
+    if not any(one.id in broken for one in expected.properties):
+        broken = ()
+    properties = tuple(judge_property(one, outcomes.get(one.id), broken) for one in expected.properties)
     verdicts = {one.verdict for one in properties} or {"not run"}
     return CriterionReport(
         id=expected.id,
@@ -109,7 +122,9 @@ def judge_criterion(expected: ExpectedCriterion, outcomes: dict[str, Observation
     )
 
 
-def judge_property(expected: ExpectedProperty, outcome: Observation | None) -> PropertyReport:
+def judge_property(
+    expected: ExpectedProperty, outcome: Observation | None, broken: Collection[str]
+) -> PropertyReport:
     """Return the report of one property; without an outcome it was not run, and is not passed."""
     if outcome is None:
         outcome = Observation(expected.id, "not run", "grading ended before it was judged")
@@ -122,6 +137,7 @@ def judge_property(expected: ExpectedProperty, outcome: Observation | None) -> P
         seconds=round(outcome.seconds, 3),
         weight=expected.weight,
         traceback=outcome.traceback,
+        counts_with=tuple(one for one in expected.needs if one in broken and outcome.verdict == "passed"),
     )
 
 
@@ -130,7 +146,7 @@ def points_earned(points: float, properties: Sequence[PropertyReport]) -> float:
     if properties and all(one.verdict == "passed" for one in properties):
         return points
     total = sum(one.weight for one in properties)
-    passed = sum(one.weight for one in properties if one.verdict == "passed")
+    passed = sum(one.weight for one in properties if one.verdict == "passed" and not one.counts_with)
     share = round(points * passed / total, 2) if total else 0.0
     # Rounding must not turn nearly everything into everything.
     return share if share < points else max(0.0, round(points - 0.01, 2))

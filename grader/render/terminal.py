@@ -77,6 +77,9 @@ class Page:
         holding = len(criterion.properties) - len(broken)
         head = f"{criterion.id}: {criterion.title}, {holding} of {len(criterion.properties)} properties hold"
         self.line(head, style="bold")
+        if void := [one for one in criterion.properties if one.counts_with]:
+            wanting = sorted({law for one in void for law in one.counts_with})
+            self.line(f"{len(void)} of them count only once these hold: {', '.join(wanting)}", 2)
         self.line(criterion.statement, 2)
         if criterion.hint:
             self.line(f"hint: {criterion.hint}", 2, "italic")

@@ -5,10 +5,12 @@ Used beside the submission, wherever that is: in its process (child.py) and in t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from grader.sandbox import wire
+from grader.sandbox.integrity import Changed
 from specs.probes import registry
 from specs.probes.loading import StoppedBefore
 from specs.probes.raised import describe
@@ -27,16 +29,23 @@ def answer(
     arguments: dict[str, Any],
     submission: Path,
     let_through: tuple[type[BaseException], ...] = (),
+    check: Callable[[], None] | None = None,
 ) -> tuple[bytes, BaseException | None]:
     """Run the probe `name`; return the payload that answers question `number`, and what was raised.
 
-    The payload is {"call": number} with one of {"value": ...}, {"raised": Raised} and {"stopped": module}.
-    Exceptions of the classes in `let_through` are raised.
+    The payload is {"call": number} with one of {"value": ...}, {"raised": Raised}, {"stopped": module} and
+    {"changed": what}, the last if `check` says so when the probe is done. Exceptions of the classes in
+    `let_through` are raised.
     """
     try:
-        return _value_payload(number, name, registry.run(name, arguments)), None
+        value = registry.run(name, arguments)
+        if check is not None:
+            check()
+        return _value_payload(number, name, value), None
     except let_through:
         raise
+    except Changed as change:
+        return wire.encode({"call": number, "changed": str(change)}), change
     except StoppedBefore as stop:
         return wire.encode({"call": number, "stopped": stop.module}), stop
     except BaseException as error:  # noqa: BLE001  # sys.exit() is an answer, too

@@ -10,7 +10,7 @@ import fcntl
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +30,13 @@ class Refused(Exception):
     """This process could not be prepared: nothing of the submission has run, and it is not at fault."""
 
 
-def run(start: Start, questions: int, answers: int, printed: int, complained: int) -> None:
-    """Be a submission's process, then end without running anything that the submission has registered."""
+def run(
+    start: Start, check: Callable[[], None], questions: int, answers: int, printed: int, complained: int
+) -> None:
+    """Be a submission's process, then end without running anything that the submission has registered.
+
+    `check` raises if the submission has changed the code that answers for it.
+    """
     take_descriptors(questions, answers, printed, complained)
     try:
         folder = confine(start)
@@ -40,7 +45,7 @@ def run(start: Start, questions: int, answers: int, printed: int, complained: in
     except (OSError, Refused) as error:
         frames.write_frame(_ANSWERS, wire.encode({"refused": str(error)}))
         return
-    serve(start, versions)
+    serve(start, versions, check)
 
 
 def take_descriptors(*given: int) -> None:
@@ -85,7 +90,7 @@ def wake(device: str) -> dict[str, str]:
     return versions
 
 
-def serve(start: Start, versions: dict[str, str]) -> None:
+def serve(start: Start, versions: dict[str, str], check: Callable[[], None]) -> None:
     """Say ready, then answer questions until there are no more."""
 
     def send(message: dict[str, Any]) -> None:
@@ -100,7 +105,7 @@ def serve(start: Start, versions: dict[str, str]) -> None:
     send({"ready": versions})
     while (payload := frames.read_frame(_QUESTIONS, reader)) is not None:
         question = wire.decode(payload)
-        reply, _ = answer(question["call"], question["probe"], question["arguments"], submission)
+        reply, _ = answer(question["call"], question["probe"], question["arguments"], submission, check=check)
         flush(printed)
         frames.write_frame(_ANSWERS, reply)
 

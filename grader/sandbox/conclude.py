@@ -19,6 +19,8 @@ def conclude(reply: Any, number: int) -> Any:
     check_reply(reply, number)
     if "value" in reply:
         return reply["value"]
+    if type(reply.get("changed")) is str:
+        raise SubmissionDied(reply["changed"][:MESSAGE_CHARACTERS])
     raised = reply.get("raised")
     if not _is_raised(raised):
         raise no_answer("neither a value nor an exception")

@@ -86,6 +86,7 @@ def confine(start: Start) -> str:
 
 def become(user: int | None) -> None:
     """Change to `user` (None: stay who this is), without groups, and give up every capability."""
+    kernel.bound_capabilities()
     if user is not None:
         os.setgroups([])
         os.setresgid(user, user, user)

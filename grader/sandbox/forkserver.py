@@ -16,14 +16,14 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 
 _OURS = (
-    "answer", "cgroup", "child", "confine", "filesystem", "frames", "keeper", "kernel", "landlock", "seccomp",
-    "start", "wire",
+    "answer", "cgroup", "child", "confine", "filesystem", "frames", "integrity", "keeper", "kernel",
+    "landlock", "seccomp", "start", "wire",
 )  # fmt: skip
 _PACKAGES = frozenset({"grader", "grader.sandbox", "specs", "specs.probes"})
 _MODULES = frozenset(f"grader.sandbox.{name}" for name in _OURS)
@@ -38,22 +38,25 @@ def main() -> None:
     control.set_inheritable(False)
     finder = NothingElseOfTheJudge(Path(options["grader"]), Path(options["specs"]))
     sys.meta_path.insert(0, finder)
-    prepare(Path(options["specs"]))
+    check = prepare(Path(options["specs"]))
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # keepers are not waited for
     while request := next_request(control):
         message, descriptors = request
         if os.fork() == 0:
             try:
                 control.close()
-                begin(message, descriptors)
+                begin(message, descriptors, check)
             finally:
                 os._exit(0)
         for descriptor in descriptors:
             os.close(descriptor)
 
 
-def prepare(specs: Path) -> None:
-    """Import what submissions need and what answers for them, so that a fork has it at once."""
+def prepare(specs: Path) -> Callable[[], None]:
+    """Import what submissions need and what answers for them, so that a fork has it at once.
+
+    Return what notices a change of the latter.
+    """
     import numpy
     import tiktoken
     import torch
@@ -65,12 +68,15 @@ def prepare(specs: Path) -> None:
     for file in sorted((specs / "probes").glob("*.py")):
         if file.stem != "__init__":
             importlib.import_module(f"specs.probes.{file.stem}")
+    from grader.sandbox import integrity
     from specs.probes import registry
 
     registry.probe_names()  # reads the source, which a locked-down process cannot
+    check = integrity.seal()
     # Nothing here will ever be garbage: without this, the first collection in a fork copies every page.
     gc.collect()
     gc.freeze()
+    return check
 
 
 def next_request(control: socket.socket) -> tuple[dict[str, object], list[int]] | None:
@@ -85,7 +91,7 @@ def next_request(control: socket.socket) -> tuple[dict[str, object], list[int]] 
             os.close(descriptor)
 
 
-def begin(message: dict[str, object], descriptors: Sequence[int]) -> None:
+def begin(message: dict[str, object], descriptors: Sequence[int], check: Callable[[], None]) -> None:
     """Be the keeper of one submission process."""
     from grader.sandbox import child, keeper, kernel
     from grader.sandbox.start import Start
@@ -95,7 +101,7 @@ def begin(message: dict[str, object], descriptors: Sequence[int]) -> None:
     start = Start(**message)  # type: ignore[typeddict-item]  # from the judge, which wrote it as a Start
     leash = socket.socket(fileno=descriptors[0])
     theirs = descriptors[1:]
-    keeper.keep(start, leash, theirs, lambda: child.run(start, *theirs))
+    keeper.keep(start, leash, theirs, lambda: child.run(start, check, *theirs))
 
 
 class NothingElseOfTheJudge:

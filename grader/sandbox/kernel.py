@@ -85,10 +85,14 @@ def gain_nothing() -> None:
     _require(_call("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl(PR_SET_NO_NEW_PRIVS)")
 
 
+def bound_capabilities() -> None:
+    """Let no program started from here gain a capability; while this process still may say so."""
+    for capability in range(_LAST_CAPABILITY + 1):
+        _call("prctl", _PR_CAPBSET_DROP, capability, 0, 0, 0)  # refused where it is not known, or not held
+
+
 def drop_capabilities() -> None:
     """Give up every capability, for good."""
-    for capability in range(_LAST_CAPABILITY + 1):
-        _call("prctl", _PR_CAPBSET_DROP, capability, 0, 0, 0)  # refused where it is not held, or not known
     _call("prctl", _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
     header = struct.pack("Ii", _CAPABILITY_VERSION, 0)
     _require(_call("capset", header, bytes(24)), "capset")

@@ -62,12 +62,14 @@ class Watch:
 
     def _check_memory_and_processor(self, process_id: int) -> None:
         held, seconds = 0, 0.0
-        for process in [process_id, *self._descendants]:
-            with contextlib.suppress(psutil.Error):  # it has ended, which the conversation notices
-                if isinstance(process, int):
-                    process = psutil.Process(process)
-                held += process.memory_info().rss
-                seconds += sum(process.cpu_times()[:4])  # its own and those of children it has waited for
+        with contextlib.suppress(psutil.Error):  # it has ended, which the conversation notices
+            process = psutil.Process(process_id)
+            held += process.memory_info().rss
+            seconds += sum(process.cpu_times()[:4])  # its own and those of children it has waited for
+        for descendant in self._descendants:
+            with contextlib.suppress(psutil.Error):
+                held += share_of_memory(descendant)
+                seconds += sum(descendant.cpu_times()[:4])
         if held > self._limits.memory_bytes:
             raise SubmissionMemory(
                 f"the submission held {_mebibytes(held)} MiB of memory, "
@@ -75,6 +77,16 @@ class Watch:
             )
         if seconds > self._limits.processor_seconds:
             raise SubmissionTimeout(f"used up {self._limits.processor_seconds:g} s of processor time")
+
+
+def share_of_memory(process: psutil.Process) -> int:
+    """Return the memory of a fork, in bytes: of what it shares with others, its share."""
+    try:
+        text = Path(f"/proc/{process.pid}/smaps_rollup").read_text()
+        return int(text.partition("\nPss:")[2].split()[0]) * 1024
+    except (OSError, ValueError, IndexError):  # it has ended, or the system does not say
+        held: int = process.memory_info().rss
+        return held
 
 
 def bytes_below(folder: Path, enough: int) -> int:

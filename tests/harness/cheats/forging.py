@@ -1,12 +1,13 @@
-"""Cheats that forge what is measured in the submission's process: they succeed, at every isolation.
+"""Cheats that forge what is measured in the submission's process, by changing the code that measures.
 
-What a probe measures there (bytes, traces, what was fed to a scripted model) can be changed there. Each of
-these earns what it should not today, and its `hole` says why. When one is closed, its test says so.
+What a probe measures there (bytes, traces, what was fed to a scripted model) could be changed there. Each
+answer says whether that code is still what it was (`grader.sandbox.integrity`), and whoever changed it earns
+nothing there. A script answers its model alone.
 """
 
 from __future__ import annotations
 
-from .cheat import CONFIGURATION, Cheat
+from .cheat import CONFIGURATION, NOTHING, Cheat
 
 SPLITS = "cache.every_split_equals_uncached"
 CACHED = "cache.cached_logits_match_the_oracle"
@@ -15,8 +16,6 @@ BOUND = "memory.every_history_stays_within_the_bound"
 TRACES = "sampling.generating_leaves_no_traces"
 ORDER = "sampling.the_model_sees_each_rows_text_once_and_in_order"
 UNCHANGED = "attention.forward_changes_nothing"
-
-IN_THE_PROCESS = "what a probe measures or compares, it measures in the submission's process"
 
 
 BROKEN_CACHE = (
@@ -34,7 +33,7 @@ ECHO = (
         for text, new in zip(texts, ids):
             text.extend(new)
         self.model.fed.append(tuple(idx.shape))
-        said = [torch.as_tensor(self.model.script(text), dtype=torch.float32) for text in texts]
+        said = [torch.as_tensor(self.model._script(text), dtype=torch.float32) for text in texts]
         return torch.stack(said)
 """,
     ),
@@ -63,8 +62,7 @@ ledger.Ledger.live_bytes = lambda self: _live(self) // 8
             ),
         ),
         only=(CONFIGURATION, BOUND),
-        earns=frozenset({CONFIGURATION}),
-        hole=IN_THE_PROCESS,
+        earns=NOTHING,
     ),
     Cheat(
         "forged traces",
@@ -82,8 +80,7 @@ probes.random_states = lambda: []
             ),
         ),
         only=(CONFIGURATION, TRACES),
-        earns=frozenset({CONFIGURATION}),
-        hole=IN_THE_PROCESS,
+        earns=NOTHING,
     ),
     Cheat(
         "forged comparison",
@@ -91,8 +88,7 @@ probes.random_states = lambda: []
         "import torch\ntorch.equal = lambda *tensors: True\n",
         edits=(("gpt.py", "        T = idx.size(1)\n", "        T = idx.size(1)\n        torch.rand(1)\n"),),
         only=(CONFIGURATION, UNCHANGED),
-        earns=frozenset({CONFIGURATION}),
-        hole=IN_THE_PROCESS,
+        earns=NOTHING,
     ),
     Cheat(
         "cache probes without a cache",
@@ -111,8 +107,7 @@ probes.feed = _feed
 """,
         edits=(BROKEN_CACHE,),
         only=(CONFIGURATION, SPLITS, CACHED, INSERTED),
-        earns=frozenset({CONFIGURATION}),
-        hole="a law about logits cannot see whether a cache was used: " + IN_THE_PROCESS,
+        earns=NOTHING,
     ),
     Cheat(
         "echo of the script",
@@ -120,6 +115,5 @@ probes.feed = _feed
         edits=ECHO,
         only=(CONFIGURATION, ORDER),
         earns=frozenset({CONFIGURATION}),
-        hole="the script of the scripted model lies in the submission's process: ask the judge for it",
     ),
 ]

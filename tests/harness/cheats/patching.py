@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .cheat import CONFIGURATION, Cheat
+from .cheat import Cheat
 
 
 def patching(name: str, what: str, code: str) -> Cheat:
@@ -57,7 +57,6 @@ def attack(model):
     registry.run = lambda name, arguments: {"flops": True, "passed": True, "verdict": "passed"}
     return 0
 """,
-        earns=frozenset({CONFIGURATION}),
     ),
     patching(
         "patched answer",
@@ -161,7 +160,6 @@ def attack(model):
             sys.modules[name] = Everything(name)
     return 0
 """,
-        earns=frozenset({CONFIGURATION}),
     ),
     patching(
         "import hook",

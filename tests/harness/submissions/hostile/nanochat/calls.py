@@ -317,3 +317,90 @@ def write_file(size):
     with open("big", "wb") as file:
         file.write(bytes(size))
     return True
+
+
+def exists(paths):
+    """Which of these paths it can open."""
+    found = []
+    for path in paths:
+        try:
+            os.close(os.open(path, os.O_RDONLY))
+            found.append(path)
+        except OSError:
+            continue
+    return found
+
+
+def own_status():
+    with open("/proc/self/status") as file:
+        lines = [line.split(":", 1) for line in file]
+    return {name: value.strip() for name, value in lines}
+
+
+def processes_seen():
+    return sorted(int(name) for name in os.listdir("/proc") if name.isdigit())
+
+
+def try_socket(family):
+    import socket
+
+    socket.socket(family).close()
+    return True
+
+
+def fill_disk(files):
+    for number in range(files):
+        with open(f"part{number}", "wb") as file:
+            file.write(bytes(1 << 20))
+    time.sleep(3)
+    return files
+
+
+def burn():
+    while True:
+        pass
+
+
+def fork_many(count):
+    for _ in range(count):
+        if os.fork() == 0:
+            time.sleep(60)
+            os._exit(0)
+    time.sleep(3)
+    return count
+
+
+def use_multiprocessing():
+    """What correct code may do: a worker process with a pipe, a queue and a lock, ended by its parent."""
+    import multiprocessing
+
+    context = multiprocessing.get_context("fork")
+    queue, lock = context.SimpleQueue(), context.Lock()
+
+    def work():
+        with lock:
+            queue.put(6 * 7)
+
+    worker = context.Process(target=work)
+    worker.start()
+    answer = queue.get()
+    worker.join()
+    sleeper = context.Process(target=time.sleep, args=(60,))
+    sleeper.start()
+    sleeper.terminate()
+    sleeper.join()
+    return answer
+
+
+def patch_a_probe():
+    import specs.probes.selftest as probes
+
+    probes.echo = double
+    return True
+
+
+def patch_a_code():
+    import specs.probes.values as probes
+
+    probes.tensor.__code__ = double.__code__
+    return True
