@@ -114,7 +114,7 @@ def replacement(source: str, nodes: list[ast.AST], bindings: Bindings, edit: Edi
     offsets = line_offsets(source)
     start = offsets[first.lineno - 1] + first.col_offset  # type: ignore[attr-defined]  # statements and expressions have places
     end = offsets[last.end_lineno - 1] + last.end_col_offset  # type: ignore[attr-defined]  # as above
-    unbound = sorted({name for name in re.findall(r"\b__\w+", edit.replace)} - set(bindings))
+    unbound = sorted(set(re.findall(r"\b__\w+", edit.replace)) - set(bindings))
     if unbound:
         raise PatternError(
             f"{edit.file}, {edit.scope}: {', '.join(unbound)} stands in `replace` and not in `find`"

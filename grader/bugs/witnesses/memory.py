@@ -11,6 +11,7 @@ from grader.bugs.witnesses.setting import (
     Bytes,
     Modules,
     StandIn,
+    alive_bytes,
     attempt,
     certain,
     generator,
@@ -101,36 +102,36 @@ class _Nothing:
         """Forget it."""
 
 
-def _size(holder: Any) -> int:
-    """Return the bytes of tensors, and the number of numbers in lists, that an object reaches."""
-    return held_bytes(holder) + held_numbers(holder)
+def _size(engine: Any) -> int:
+    """Return the bytes of all tensors that are alive, and the number of numbers that the engine lists."""
+    return alive_bytes() + held_numbers(vars(engine))
 
 
 def engines(modules: Modules) -> Any:
-    """Return what engines hold between and during generations."""
+    """Return what is added between and during generations."""
     found = []
     for rows, prompt in ((1, [BOS, 1]), (2, [BOS, 1, 2, 3, 4])):
         engine = _engine(modules)
+        start = _size(engine)
         for number in range(3):
             for step, _ in enumerate(engine.generate([*prompt, number], num_samples=rows, max_tokens=4)):
-                found.append([step, _size(vars(engine))])
-            found.append(_size(vars(engine)))
+                found.append([step, _size(engine) - start])
+            found.append(_size(engine) - start)
     return found
 
 
 def steps(modules: Modules) -> Any:
-    """Return what a running generation holds at each step, and its engine after it."""
+    """Return what a running generation adds at each step, and what stays after it."""
     found = []
     for rows in (1, 2):
         engine = _engine(modules)
+        start = _size(engine)
         running = engine.generate([BOS, 1], num_samples=rows, max_tokens=6)
         for _ in range(5):
             next(running)
-            found.append(
-                _size([value for name, value in running.gi_frame.f_locals.items() if name != "cache"])
-            )
+            found.append(_size(engine) - start)
         running.close()
-        found.append(_size(vars(engine)))
+        found.append(_size(engine) - start)
     return found
 
 
@@ -139,11 +140,12 @@ def abandoned(modules: Modules) -> Any:
     found = []
     for rows in (1, 3):
         engine = _engine(modules)
+        start = _size(engine)
         for _ in range(3):
             running = engine.generate([BOS, 1, 2], num_samples=rows, max_tokens=8)
             next(running)
             running.close()
-            found.append(_size(vars(engine)))
+            found.append(_size(engine) - start)
     return found
 
 

@@ -199,7 +199,7 @@ def ends(modules: Modules) -> Any:
         _generated(modules, script([65, 66, last, 67, 68], 2), max_tokens=6, temperature=0.0)[0]
         for last in (BOS, END)
     ]
-    for seed in (0, 1, 2):
+    for seed in range(8):
         columns = _generated(
             modules,
             lambda text: _flat([65, 66, END]) if len(text) < 9 else certain(END),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Sequence
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -195,3 +196,9 @@ def held_numbers(holder: Any) -> int:
     """Return how many numbers stand in the lists and tuples that an object reaches."""
     lists = [one for one in reached(holder) if isinstance(one, list | tuple)]
     return sum(isinstance(number, int | float) for one in lists for number in one)
+
+
+def alive_bytes() -> int:
+    """Return the bytes of all different storages of tensors that are alive in this process."""
+    gc.collect()
+    return held_bytes([one for one in gc.get_objects() if type(one) is Tensor])
