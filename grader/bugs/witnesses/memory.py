@@ -109,7 +109,7 @@ def _size(engine: Any) -> int:
 
 def engines(modules: Modules) -> Any:
     """Return what is added between and during generations."""
-    found = []
+    found: list[Any] = []
     for rows, prompt in ((1, [BOS, 1]), (2, [BOS, 1, 2, 3, 4])):
         engine = _engine(modules)
         start = _size(engine)

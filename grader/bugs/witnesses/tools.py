@@ -17,7 +17,7 @@ from grader.bugs.witnesses.setting import (
 )
 
 
-def _said(modules: Modules, text: list[int], prompt: int = 1, count: int = 24, **options: Any) -> Any:
+def _said(modules: Modules, text: list[int], prompt: int = 1, count: int = 60, **options: Any) -> Any:
     """Return columns, masks and what the model was fed when it says `text`."""
     stand_in = StandIn(script(text, prompt))
     engine = modules["engine"].Engine(stand_in, Bytes())
@@ -46,7 +46,7 @@ def calls(modules: Modules) -> Any:
 def second(modules: Modules) -> Any:
     """Return what becomes of rows that call twice, close twice, and end inside a block."""
     return [
-        _said(modules, [*_call("1+1", "so"), *_call("20+3", "end")]),
+        _said(modules, [*_call("1+1", "---so"), *_call("20+3", "----end")]),
         _said(modules, [*_call("2*4"), PYTHON_END, *b"and"], num_samples=2),
         _said(modules, [*_call("1/0", "1+1"), PYTHON_END, *b"x"]),
         _said(modules, [*_call("6", ""), *b"8+1", *b"9", PYTHON_END, *b"x"], count=40),
@@ -112,6 +112,8 @@ def calculator(modules: Modules) -> Any:
         "'a_b_c'.count('_')",
         "'a;b;c'.count(';')",
         "'a:b:c'.count(':')",
+        "'a$b$'.count('$')",
+        "'5%, 6%'.count('%')",
         "'aaaa'.count('aa')",
         "\n'banana'.count('ana')",
         "'Strawberry'.count('s')",
@@ -140,6 +142,7 @@ def limits(modules: Modules) -> Any:
         "-" * 45 + "1",
         "9" * 90 + "+1",
         "9" * 199,
+        "1+" * 99 + "22",
         "1234567890" * 15 + "*2",
         "7" * 60 + "*" + "7" * 60,
         "'" + "ab" * 80 + "'.count('b')",
