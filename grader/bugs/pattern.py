@@ -4,17 +4,26 @@ A pattern is Python source in which a name that begins with two underscores stan
 same one wherever it is repeated. It is matched inside one function or class, must match an exact number of
 times, and is replaced in the text by byte span, so that comments, layout and everything else stay as they
 are. A pattern that no longer fits is refused by name; it is never applied to something else.
+
+Comments and docstrings are no part of that tree. An edit of prose, which keeps them from contradicting the
+broken code, is matched word by word instead (`grader.bugs.prose`).
 """
 
 from __future__ import annotations
 
 import ast
+import re
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
+from typing import TypeVar
+
+from grader.bugs.prose import comment_matches, docstring_matches
 
 Bindings = dict[str, ast.expr]
+Hit = TypeVar("Hit")
 
 
 class PatternError(ValueError):
@@ -23,10 +32,11 @@ class PatternError(ValueError):
 
 @dataclass(frozen=True)
 class Edit:
-    """One replacement inside the function or class `scope` of `file`.
+    """One replacement inside the function or class `scope` of `file`, or in all of it (`<module>`).
 
     Exactly one of the patterns in `find` must match, exactly `count` times. `replace` may use its
-    metavariables.
+    metavariables. With `prose` the patterns are words of the scope's docstring, or of a comment in it if
+    they begin with `#`.
     """
 
     file: str
@@ -34,6 +44,7 @@ class Edit:
     find: tuple[str, ...]
     replace: str
     count: int = 1
+    prose: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,7 +58,7 @@ class Span:
 
 def replaced(source: str, edits: list[Edit]) -> str:
     """Return `source` with all edits made, each matched against the original, or raise PatternError."""
-    tree = ast.parse(source)
+    tree = parsed(source)
     spans = sorted((span for edit in edits for span in spans_of(source, tree, edit)), key=lambda s: s.start)
     for one, next_one in pairwise(spans):
         if next_one.start < one.end:
@@ -60,33 +71,66 @@ def replaced(source: str, edits: list[Edit]) -> str:
     return changed
 
 
+@lru_cache(maxsize=16)
+def parsed(source: str) -> ast.Module:
+    """Return the tree of a source; it must not be changed, because others get the same one."""
+    return ast.parse(source)
+
+
 def spans_of(source: str, tree: ast.Module, edit: Edit) -> list[Span]:
     """Return where and by what one edit replaces; raise PatternError unless it fits exactly."""
-    found = {pattern: list(matches(find_scope(tree, edit.scope), pattern)) for pattern in edit.find}
-    fitting = [pattern for pattern, hits in found.items() if hits]
-    if len(fitting) != 1 or len(found[fitting[0]]) != edit.count:
+    scope = find_scope(tree, edit.scope)
+    if edit.prose:
+        return the_fitting(
+            {pattern: prose_spans(source, scope, pattern, edit) for pattern in edit.find}, edit
+        )
+    hits = the_fitting(
+        {
+            pattern: list(matches(scope, pattern, whole=not is_expression(edit.replace)))
+            for pattern in edit.find
+        },
+        edit,
+    )
+    return [replacement(source, nodes, bindings, edit) for nodes, bindings in hits]
+
+
+def the_fitting(found: dict[str, list[Hit]], edit: Edit) -> list[Hit]:
+    """Return what the only pattern that fits has found; raise PatternError unless there is just one."""
+    fitting = [hits for hits in found.values() if hits]
+    if len(fitting) != 1 or len(fitting[0]) != edit.count:
         counts = ", ".join(f"{pattern!r} {len(hits)} times" for pattern, hits in found.items())
         raise PatternError(
             f"{edit.file}, {edit.scope}: one pattern must match {edit.count} times, but {counts}. "
             "The source changed, so the edit must follow it."
         )
-    return [replacement(source, nodes, bindings, edit) for nodes, bindings in found[fitting[0]]]
+    return fitting[0]
+
+
+def prose_spans(source: str, scope: ast.AST, pattern: str, edit: Edit) -> list[Span]:
+    """Return where a comment or a docstring says `pattern`, and what it shall say instead."""
+    find = comment_matches if pattern.lstrip().startswith("#") else docstring_matches
+    return [
+        Span(len(source[:start].encode()), len(source[:end].encode()), text)
+        for start, end, text in find(source, scope, pattern, edit.replace)
+    ]
 
 
 def replacement(source: str, nodes: list[ast.AST], bindings: Bindings, edit: Edit) -> Span:
     """Return the span of the matched nodes with the text that replaces them."""
     first, last = nodes[0], nodes[-1]
-    offsets = line_offsets(source)
-    start = offsets[first.lineno - 1] + first.col_offset  # type: ignore[attr-defined]  # statements and expressions have places
-    end = offsets[last.end_lineno - 1] + last.end_col_offset  # type: ignore[attr-defined]  # as above
-    text = edit.replace
-    # Longest first, so that `__x` does not eat the beginning of `__xs`.
-    for name in sorted(bindings, key=len, reverse=True):
-        text = text.replace(name, ast.get_source_segment(source, bindings[name]) or "")
+    start, end = place(source, first)[0], place(source, last)[1]
+    unbound = sorted(set(re.findall(r"\b__\w+", edit.replace)) - set(bindings))
+    if unbound:
+        raise PatternError(
+            f"{edit.file}, {edit.scope}: {', '.join(unbound)} stands in `replace` and not in `find`"
+        )
+    meant = {name: segment(source, node) for name, node in bindings.items()}
+    text = re.sub(r"\b__\w+", lambda found: meant.get(found[0], found[0]), edit.replace)
     require_meaning(text, edit, bindings)
     if isinstance(first, ast.stmt) and not text:
         # The whole lines go, so that no blank one says that something was here.
-        return Span(offsets[first.lineno - 1], offsets[last.end_lineno or 0], "")  # type: ignore[attr-defined]  # as above
+        offsets = line_offsets(source)
+        return Span(offsets[first.lineno - 1], offsets[getattr(last, "end_lineno", 0)], "")
     if isinstance(first, ast.stmt):
         text = textwrap.indent(text, " " * first.col_offset).lstrip(" ")
     return Span(start, end, text)
@@ -113,10 +157,19 @@ class Filled(ast.NodeTransformer):
         return self.bindings.get(node.id, node)
 
 
-def matches(scope: ast.AST, pattern: str) -> Iterator[tuple[list[ast.AST], Bindings]]:
-    """Yield each place in `scope` that the pattern fits: its nodes, and what its names are bound to."""
+def is_expression(text: str) -> bool:
+    """Say whether a text is one expression, and no statement or several."""
+    body = ast.parse(text).body
+    return len(body) == 1 and isinstance(body[0], ast.Expr)
+
+
+def matches(scope: ast.AST, pattern: str, whole: bool = False) -> Iterator[tuple[list[ast.AST], Bindings]]:
+    """Yield each place in `scope` that the pattern fits: its nodes, and what its names are bound to.
+
+    With `whole` an expression fits only where it is a whole statement: one that goes, or becomes several.
+    """
     wanted = ast.parse(pattern).body
-    if len(wanted) == 1 and isinstance(wanted[0], ast.Expr):
+    if not whole and len(wanted) == 1 and isinstance(wanted[0], ast.Expr):
         for node in ast.walk(scope):
             bindings: Bindings = {}
             if isinstance(node, ast.expr) and same(wanted[0].value, node, bindings):
@@ -159,6 +212,8 @@ def same(want: object, have: object, bindings: Bindings) -> bool:
 
 def find_scope(tree: ast.Module, scope: str) -> ast.AST:
     """Return the function or class of a qualified name, "KVCache.insert_kv", or raise PatternError."""
+    if scope == "<module>":
+        return tree
     node: ast.AST = tree
     for part in scope.split("."):
         inside = [
@@ -174,9 +229,24 @@ def find_scope(tree: ast.Module, scope: str) -> ast.AST:
     return node
 
 
-def line_offsets(source: str) -> list[int]:
-    """Return the byte offset at which each line begins."""
+def place(source: str, node: ast.AST) -> tuple[int, int]:
+    """Return where a statement or expression begins and ends, in bytes."""
+    offsets = line_offsets(source)
+    start: int = offsets[getattr(node, "lineno", 1) - 1] + getattr(node, "col_offset", 0)
+    end: int = offsets[getattr(node, "end_lineno", 1) - 1] + getattr(node, "end_col_offset", 0)
+    return start, end
+
+
+def segment(source: str, node: ast.AST) -> str:
+    """Return the text of a node; ast.get_source_segment splits the source anew each time, 7 ms a call."""
+    start, end = place(source, node)
+    return source.encode()[start:end].decode()
+
+
+@lru_cache(maxsize=16)
+def line_offsets(source: str) -> tuple[int, ...]:
+    """Return the byte offset at which each line begins, and that of the end."""
     offsets = [0]
     for line in source.encode().split(b"\n"):
         offsets.append(offsets[-1] + len(line) + 1)
-    return offsets
+    return tuple(offsets)
