@@ -16,6 +16,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from hypothesis import Phase, settings
+
 from grader.matrix.job import FOLDER, Job, fingerprint
 from grader.matrix.outcome import cell_of
 from grader.matrix.proof import Tracer
@@ -29,6 +31,8 @@ BEAT = struct.Struct("qq")
 """In memory shared with the session: the number of the property that runs, and of the probe call."""
 
 FILE_BYTES = 256 << 20
+
+SETTINGS = "_hypothesis_internal_use_settings"
 
 
 class ForkProbe(LocalProbe):
@@ -84,11 +88,14 @@ def judge(job: Job, first: int, laws: Mapping[str, Law], seed: int, beat: mmap.m
     probe = ForkProbe(beat, tracer)
     if job.lines:
         send(pipe, {"lines": lines_of_import(probe, tracer, job), "law": ""})
-    look = observe if job.until == "all" else observe_once
     for number in range(first, len(job.laws)):
         law = laws[job.laws[number]]
         probe.begin(number)
-        cell = cell_of(look(law, probe, seed))
+        if job.until == "all":
+            cell = cell_of(observe(law, probe, seed))
+        else:
+            without_shrinking(law)
+            cell = cell_of(observe_once(law, probe, seed))
         message: dict[str, Any] = {"number": number, "cell": vars(cell)}
         if job.lines:
             message |= {"lines": tracer.take(), "law": law.id}
@@ -110,6 +117,14 @@ def lines_of_import(probe: ForkProbe, tracer: Tracer, job: Job) -> dict[str, lis
             if file != "__init__.py":
                 loading.imported(f"nanochat.{Path(file).stem}")
     return tracer.take()
+
+
+def without_shrinking(law: Law) -> None:
+    """Let a property end at its first failing input: in a fork that wants no more than the verdict."""
+    # Hypothesis keeps them on the function; `settings` refuses to decorate a function twice.
+    now = vars(law.check).get(SETTINGS)
+    if now is not None:
+        setattr(law.check, SETTINGS, settings(now, phases=[Phase.explicit, Phase.generate]))
 
 
 def send(pipe: int, message: dict[str, Any]) -> None:

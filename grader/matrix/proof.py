@@ -90,6 +90,7 @@ class Tracer:
         self.everything = everything
         self.wanted = {f"{folder}/nanochat/{file}": (file, spots) for file, spots in places.items()}
         self.seen: dict[str, set[int]] = {}
+        self._watchers: dict[str, Any] = {}
         self._folder = f"{folder}/nanochat/"
         self._missing = {
             path: frozenset().union(*spots) if spots else frozenset()
@@ -118,8 +119,9 @@ class Tracer:
 
     def take(self) -> dict[str, list[int]]:
         """Return the lines seen since this was last called, by file name, and forget them."""
-        taken = {file: sorted(lines) for file, lines in self.seen.items()}
-        self.seen = {}
+        taken = {file: sorted(lines) for file, lines in self.seen.items() if lines}
+        for lines in self.seen.values():
+            lines.clear()
         return taken
 
     def proof(self) -> tuple[dict[str, list[int]], dict[str, list[list[int]]]]:
@@ -144,13 +146,18 @@ class Tracer:
             missing = self._missing.get(path)
             if missing is None or not _reaches(frame.f_code, missing):
                 return None
+        return self._watchers.get(path) or self._watcher(path)
+
+    def _watcher(self, path: str) -> Any:
+        """Return the function that notes the lines of a file: one for all calls, so that no call makes an object."""
         seen = self.seen.setdefault(path.removeprefix(self._folder), set())
 
-        def line(inner: types.FrameType, event: str, _argument: Any) -> Any:
+        def line(frame: types.FrameType, event: str, _argument: Any) -> Any:
             if event == "line":
-                seen.add(inner.f_lineno)
+                seen.add(frame.f_lineno)
             return line
 
+        self._watchers[path] = line
         return line
 
     def _forget_seen(self) -> None:
