@@ -149,7 +149,7 @@ class Tracer:
         return self._watchers.get(path) or self._watcher(path)
 
     def _watcher(self, path: str) -> Any:
-        """Return the function that notes the lines of a file: one for all calls, so that no call makes an object."""
+        """Return the function that notes the lines of a file: one for all calls, so that none makes one."""
         seen = self.seen.setdefault(path.removeprefix(self._folder), set())
 
         def line(frame: types.FrameType, event: str, _argument: Any) -> Any:
