@@ -1,0 +1,1 @@
+"""Rewrites of a copy that change how it reads and nothing that it does."""
