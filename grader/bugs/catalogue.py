@@ -1,72 +1,110 @@
-"""The catalogue: what can be broken, how, who should notice, and where it was seen."""
+"""The catalogue: what can be broken, how, who should notice, and where it was seen.
+
+One file for each criterion, `level3/rotary.toml` and so on. Every record is checked when it is read: against
+the criteria and properties of its level, the witnesses, and the reference that its patterns must fit.
+"""
 
 from __future__ import annotations
 
-import tomllib
-from dataclasses import dataclass, fields
+from functools import cache
 from pathlib import Path
-from typing import Any
 
-from grader.bugs.pattern import Edit
+from grader import levels
+from grader.bugs import records, variant, witnesses
+from grader.bugs.bug import Bug
+from grader.bugs.pattern import PatternError, replaced
+from grader.bugs.records import Place, RecordError
+from grader.run import REPOSITORY
+
+__all__ = ["Bug", "RecordError", "load", "read_folder"]
 
 FOLDER = Path(__file__).parent
-
-
-@dataclass(frozen=True)
-class Bug:
-    """One way to break the reference in one place."""
-
-    id: str
-    level: int
-    criterion: str
-    """The criterion that must fail with this bug alone, and no other."""
-    title: str
-    story: str
-    """How someone comes to write this, and what it does."""
-    hint: str
-    source: str
-    """Where the bug was seen in public or in the course that the project grew from."""
-    symptom: str
-    """ "silent" (wrong values), "crash" (an exception) or "memory"."""
-    classic: bool
-    """Whether it is in the student copy that the repository carries."""
-    expected: tuple[str, ...]
-    """Properties that must be among those that fail."""
-    edits: tuple[Edit, ...]
+REFERENCE = REPOSITORY / "reference" / "nanochat"
 
 
 def load(level: int) -> list[Bug]:
-    """Return the bugs of a level in the order of the file.
+    """Return the bugs of a level, by criterion and then as in the file.
 
-    Raises FileNotFoundError if the level has no catalogue, ValueError if an entry is malformed.
+    Raises FileNotFoundError if the level has no catalogue, RecordError if a record is wrong.
     """
-    path = FOLDER / f"level{level}.toml"
-    with path.open("rb") as file:
-        entries = tomllib.load(file)["bug"]
-    bugs = [parse(entry, path.name) for entry in entries]
-    ids = [bug.id for bug in bugs]
-    twice = sorted({name for name in ids if ids.count(name) > 1})
-    if twice:
-        raise ValueError(f"{path.name}: the ids {twice} are used more than once")
-    return bugs
+    return list(load_once(level))
 
 
-def parse(entry: dict[str, Any], where: str) -> Bug:
-    """Return the bug that one table of the file describes; raise ValueError if it is not one."""
-    name = f"{where}, bug {entry.get('id', '(no id)')!r}"
-    require_fields(set(entry), names_of(Bug), name)
-    for edit in entry["edits"]:
-        require_fields(set(edit) | {"count"}, names_of(Edit), f"{name}, an edit")
-    edits = tuple(Edit(**{**edit, "find": tuple(edit["find"])}) for edit in entry["edits"])
-    return Bug(**{**entry, "edits": edits, "expected": tuple(entry["expected"])})
+@cache
+def load_once(level: int) -> tuple[Bug, ...]:
+    """Return the bugs of a level, read once in a process."""
+    return tuple(read_folder(FOLDER / f"level{level}", level, variant.sources_of(REFERENCE)))
 
 
-def names_of(record: type[Bug] | type[Edit]) -> set[str]:
-    """Return the names of a record's fields."""
-    return {field.name for field in fields(record)}
+def read_folder(folder: Path, level: int, sources: dict[str, str]) -> list[Bug]:
+    """Return the bugs in a folder; each must fit `sources`, the reference's modules, unless there are none.
+
+    A grader that was installed without its repository has no reference, and only lists its bugs.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: there is no catalogue of bugs for level {level}")
+    found = [pair for path in sorted(folder.glob("*.toml")) for pair in records.read(path)]
+    plan = levels.load(level)
+    for bug, place in found:
+        require_known(bug, place, plan)
+        if sources:
+            require_fit(bug, place, sources)
+    require_different([bug.id for bug, _ in found], [place for _, place in found])
+    require_partners(found)
+    order = [criterion.id for criterion in plan.criteria]
+    return sorted((bug for bug, _ in found), key=lambda bug: order.index(bug.criterion))
 
 
-def require_fields(got: set[str], want: set[str], what: str) -> None:
-    """Raise ValueError unless exactly the wanted fields are there."""
-    if got != want:
-        raise ValueError(f"{what}: missing {sorted(want - got)}, unknown {sorted(got - want)}")
+def require_known(bug: Bug, place: Place, plan: levels.Level) -> None:
+    """Raise RecordError if the record names a level, criterion, property or witness that does not exist."""
+    if bug.level != plan.number:
+        raise place.error(f"level is {bug.level} in the catalogue of level {plan.number}", "level")
+    criteria = {criterion.id for criterion in plan.criteria}
+    laws = {law.id for law in plan.laws}
+    if bug.criterion not in criteria:
+        raise place.error(f"there is no criterion {bug.criterion!r}", "criterion")
+    for name in bug.expected:
+        if name not in laws:
+            raise place.error(f"there is no property {name!r}", "expected")
+        if not name.startswith(f"{bug.criterion}."):
+            raise place.error(f"{name} is no property of the criterion {bug.criterion}", "expected")
+    for name in bug.disturbs:
+        if name not in criteria - {bug.criterion}:
+            raise place.error(f"disturbs names {name!r}, want another criterion", "disturbs")
+    if bug.witness not in witnesses.names():
+        raise place.error(f"there is no witness {bug.witness!r} in grader/bugs/witnesses", "witness")
+
+
+def require_fit(bug: Bug, place: Place, sources: dict[str, str]) -> None:
+    """Raise RecordError unless each edit of the bug fits the reference, and all together change it."""
+    first = bug.first()
+    for number, edit in enumerate(first.edits, 1):
+        if edit.file not in sources:
+            raise place.error(f"there is no {edit.file} to edit", "file", number)
+        try:
+            replaced(sources[edit.file], [edit])
+        except (PatternError, SyntaxError) as error:
+            raise place.error(str(error), "find", number) from error
+    try:
+        changed = variant.with_bugs(sources, [first])
+    except (PatternError, SyntaxError) as error:
+        raise place.error(str(error)) from error
+    if changed == sources:
+        raise place.error("it changes nothing")
+
+
+def require_different(ids: list[str], places: list[Place]) -> None:
+    """Raise RecordError at the second record with an id that another one has."""
+    for index, (name, place) in enumerate(zip(ids, places, strict=True)):
+        if name in ids[:index]:
+            first = places[ids.index(name)]
+            raise place.error(f"the id is used twice, first at {first.file}:{first.start + 1}", "id")
+
+
+def require_partners(found: list[tuple[Bug, Place]]) -> None:
+    """Raise RecordError if a record conflicts with itself or with what does not exist."""
+    ids = {bug.id for bug, _ in found}
+    for bug, place in found:
+        for name in bug.conflicts:
+            if name not in ids - {bug.id}:
+                raise place.error(f"conflicts names {name!r}, want the id of another bug", "conflicts")

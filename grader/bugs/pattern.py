@@ -4,17 +4,25 @@ A pattern is Python source in which a name that begins with two underscores stan
 same one wherever it is repeated. It is matched inside one function or class, must match an exact number of
 times, and is replaced in the text by byte span, so that comments, layout and everything else stay as they
 are. A pattern that no longer fits is refused by name; it is never applied to something else.
+
+Comments and docstrings are no part of that tree. An edit of prose, which keeps them from contradicting the
+broken code, is matched word by word instead (`grader.bugs.prose`).
 """
 
 from __future__ import annotations
 
 import ast
+import re
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TypeVar
+
+from grader.bugs.prose import comment_matches, docstring_matches
 
 Bindings = dict[str, ast.expr]
+Hit = TypeVar("Hit")
 
 
 class PatternError(ValueError):
@@ -23,10 +31,11 @@ class PatternError(ValueError):
 
 @dataclass(frozen=True)
 class Edit:
-    """One replacement inside the function or class `scope` of `file`.
+    """One replacement inside the function or class `scope` of `file`, or in all of it (`<module>`).
 
     Exactly one of the patterns in `find` must match, exactly `count` times. `replace` may use its
-    metavariables.
+    metavariables. With `prose` the patterns are words of the scope's docstring, or of a comment in it if
+    they begin with `#`.
     """
 
     file: str
@@ -34,6 +43,7 @@ class Edit:
     find: tuple[str, ...]
     replace: str
     count: int = 1
+    prose: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,15 +72,34 @@ def replaced(source: str, edits: list[Edit]) -> str:
 
 def spans_of(source: str, tree: ast.Module, edit: Edit) -> list[Span]:
     """Return where and by what one edit replaces; raise PatternError unless it fits exactly."""
-    found = {pattern: list(matches(find_scope(tree, edit.scope), pattern)) for pattern in edit.find}
-    fitting = [pattern for pattern, hits in found.items() if hits]
-    if len(fitting) != 1 or len(found[fitting[0]]) != edit.count:
+    scope = find_scope(tree, edit.scope)
+    if edit.prose:
+        return the_fitting(
+            {pattern: prose_spans(source, scope, pattern, edit) for pattern in edit.find}, edit
+        )
+    hits = the_fitting({pattern: list(matches(scope, pattern)) for pattern in edit.find}, edit)
+    return [replacement(source, nodes, bindings, edit) for nodes, bindings in hits]
+
+
+def the_fitting(found: dict[str, list[Hit]], edit: Edit) -> list[Hit]:
+    """Return what the only pattern that fits has found; raise PatternError unless there is just one."""
+    fitting = [hits for hits in found.values() if hits]
+    if len(fitting) != 1 or len(fitting[0]) != edit.count:
         counts = ", ".join(f"{pattern!r} {len(hits)} times" for pattern, hits in found.items())
         raise PatternError(
             f"{edit.file}, {edit.scope}: one pattern must match {edit.count} times, but {counts}. "
             "The source changed, so the edit must follow it."
         )
-    return [replacement(source, nodes, bindings, edit) for nodes, bindings in found[fitting[0]]]
+    return fitting[0]
+
+
+def prose_spans(source: str, scope: ast.AST, pattern: str, edit: Edit) -> list[Span]:
+    """Return where a comment or a docstring says `pattern`, and what it shall say instead."""
+    find = comment_matches if pattern.lstrip().startswith("#") else docstring_matches
+    return [
+        Span(len(source[:start].encode()), len(source[:end].encode()), text)
+        for start, end, text in find(source, scope, pattern, edit.replace)
+    ]
 
 
 def replacement(source: str, nodes: list[ast.AST], bindings: Bindings, edit: Edit) -> Span:
@@ -79,10 +108,8 @@ def replacement(source: str, nodes: list[ast.AST], bindings: Bindings, edit: Edi
     offsets = line_offsets(source)
     start = offsets[first.lineno - 1] + first.col_offset  # type: ignore[attr-defined]  # statements and expressions have places
     end = offsets[last.end_lineno - 1] + last.end_col_offset  # type: ignore[attr-defined]  # as above
-    text = edit.replace
-    # Longest first, so that `__x` does not eat the beginning of `__xs`.
-    for name in sorted(bindings, key=len, reverse=True):
-        text = text.replace(name, ast.get_source_segment(source, bindings[name]) or "")
+    meant = {name: ast.get_source_segment(source, node) or "" for name, node in bindings.items()}
+    text = re.sub(r"\b__\w+", lambda found: meant.get(found[0], found[0]), edit.replace)
     require_meaning(text, edit, bindings)
     if isinstance(first, ast.stmt) and not text:
         # The whole lines go, so that no blank one says that something was here.
@@ -159,6 +186,8 @@ def same(want: object, have: object, bindings: Bindings) -> bool:
 
 def find_scope(tree: ast.Module, scope: str) -> ast.AST:
     """Return the function or class of a qualified name, "KVCache.insert_kv", or raise PatternError."""
+    if scope == "<module>":
+        return tree
     node: ast.AST = tree
     for part in scope.split("."):
         inside = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from grader.bugs.catalogue import Bug
+from grader.bugs.bug import Bug
 from grader.bugs.pattern import Edit, PatternError, replaced
 
 
@@ -17,10 +17,11 @@ def sources_of(package: Path) -> dict[str, str]:
 def with_bugs(sources: dict[str, str], bugs: Iterable[Bug]) -> dict[str, str]:
     """Return the modules with all bugs applied; each edit is matched against the unchanged sources.
 
-    Raises PatternError, naming the bugs, if one does not fit, or if two touch the same place.
+    A bug that is not bound gets its first choices. Raises PatternError, naming the bugs, if one does not fit,
+    or if two touch the same place.
     """
     edits: dict[str, list[Edit]] = {}
-    chosen = list(bugs)
+    chosen = [bug.first() for bug in bugs]
     for bug in chosen:
         for edit in bug.edits:
             edits.setdefault(edit.file, []).append(edit)
