@@ -22,6 +22,10 @@ SECRET_BYTES = 16
 """The shortest secret of a course. A shorter one could be found by trying all."""
 
 
+class ChoiceError(ValueError):
+    """Bugs were asked for by name that do not exist or do not go together."""
+
+
 @dataclass(frozen=True)
 class PassedOver:
     """A bug whose turn it was, and why it was left out."""
@@ -69,18 +73,20 @@ def by_seed(bugs: Sequence[Bug], sources: dict[str, str], seed: str, per_criteri
 def by_name(bugs: Sequence[Bug], sources: dict[str, str], names: Sequence[str], seed: str | None) -> Choice:
     """Return the bugs that are named, bound by the seed, or to their first choices without one.
 
-    Raises ValueError for a name that the catalogue does not have, and for bugs that do not go together.
+    Raises ChoiceError for a name that the catalogue does not have, and for bugs that do not go together.
     """
     unknown = sorted(set(names) - {bug.id for bug in bugs})
     if unknown:
-        raise ValueError(f"there is no bug {', '.join(unknown)}; there are {', '.join(bug.id for bug in bugs)}")
+        raise ChoiceError(
+            f"there is no bug {', '.join(unknown)}; there are {', '.join(bug.id for bug in bugs)}"
+        )
     taken: list[Bug] = []
     for bug in bugs:
         if bug.id in names:
             candidate = bug.first() if seed is None else bug.bound(seed)
             reason = obstacle(candidate, taken, sources)
             if reason:
-                raise ValueError(f"{bug.id} cannot be added: {reason}")
+                raise ChoiceError(f"{bug.id} cannot be added: {reason}")
             taken.append(candidate)
     return Choice(tuple(taken))
 

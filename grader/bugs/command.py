@@ -10,7 +10,7 @@ from pathlib import Path
 
 from grader.bugs import catalogue, choose, manifest, variant
 from grader.bugs.bug import Bug
-from grader.bugs.choose import Choice
+from grader.bugs.choose import Choice, ChoiceError
 from grader.bugs.disguise import disguised
 from grader.bugs.manifest import Recipe
 from grader.run import REPOSITORY, UsageError
@@ -95,7 +95,8 @@ def list_command(options: argparse.Namespace) -> int:
     bugs = [
         bug
         for bug in bugs
-        if options.criterion in (None, bug.criterion) and bug.difficulty in (options.difficulty or DIFFICULTIES)
+        if options.criterion in (None, bug.criterion)
+        and bug.difficulty in (options.difficulty or DIFFICULTIES)
     ]
     if options.json:
         sys.stdout.write(json.dumps([asdict(bug) for bug in bugs], indent=2) + "\n")
@@ -104,7 +105,7 @@ def list_command(options: argparse.Namespace) -> int:
         sys.stdout.write(
             f"{bug.id}  ({bug.criterion}, difficulty {bug.difficulty}, {bug.symptom})\n"
             f"    {bug.title}\n"
-            f"    {len(bug.instances())} forms, from: {bug.source}\n"
+            f"    forms: {len(bug.instances())}; source: {bug.source}\n"
         )
     return 0
 
@@ -146,15 +147,19 @@ def made(options: argparse.Namespace, folder: Path) -> tuple[dict[str, str], dic
     return sources, manifest.record(recipe, choice, bugs, reference, sources)
 
 
-def chosen(options: argparse.Namespace, bugs: list[Bug], reference: dict[str, str], seed: str | None) -> Choice:
+def chosen(
+    options: argparse.Namespace, bugs: list[Bug], reference: dict[str, str], seed: str | None
+) -> Choice:
     """Return the bugs that the options ask for. Raises UsageError."""
     if options.bugs is not None and options.difficulty:
-        raise UsageError("--difficulty chooses among bugs, and --bugs already names them: give one of the two")
+        raise UsageError(
+            "--difficulty chooses among bugs, and --bugs already names them: give one of the two"
+        )
     if options.bugs is not None:
         names = [] if options.bugs == "none" else [name.strip() for name in options.bugs.split(",")]
         try:
             return choose.by_name(bugs, reference, names, seed)
-        except ValueError as error:
+        except ChoiceError as error:
             raise UsageError(f"--bugs: {error}") from error
     if seed is None:
         if options.per_criterion or options.difficulty:

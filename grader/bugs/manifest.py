@@ -82,7 +82,9 @@ def require_outside(file: Path, folder: Path) -> None:
 
 def hash_of_catalogue(bugs: Sequence[Bug]) -> str:
     """Return the SHA-256 of all records, whatever their order."""
-    return sha256(json.dumps(sorted((asdict(bug) for bug in bugs), key=lambda one: str(one["id"])), sort_keys=True))
+    return sha256(
+        json.dumps(sorted((asdict(bug) for bug in bugs), key=lambda one: str(one["id"])), sort_keys=True)
+    )
 
 
 def hash_of_sources(sources: Mapping[str, str]) -> str:

@@ -22,7 +22,7 @@ def rewritten(module: Module, candidates: Iterable[Candidate], seed: str, share:
     taken: list[Rewrite] = []
     claimed: set[str] = set()
     growth: Counter[int] = Counter()
-    for _, key, candidate in sorted((rank(seed, key), key, candidate) for key, candidate in keyed):
+    for key, candidate in sorted(keyed, key=lambda pair: (pair[1].preference, rank(seed, pair[0]))):
         claims = candidate.claims | {candidate.group} - {""}
         if fraction(seed, candidate.group or key) >= share or claimed & claims:
             continue
@@ -65,7 +65,7 @@ def fits(module: Module, candidate: Candidate, changes: Counter[int]) -> bool:
         line = module.line_of(one.start)
         if changes[line] > 0 and len(module.lines[line - 1]) + changes[line] > WIDTH:
             return False
-        if changes[line] < 0 and line in module.continued and not candidate.prose:
+        if changes[line] < 0 and line in module.continued and not candidate.stable:
             return False
     return True
 
@@ -73,7 +73,7 @@ def fits(module: Module, candidate: Candidate, changes: Counter[int]) -> bool:
 def clashes(candidate: Candidate, taken: Iterable[Rewrite]) -> bool:
     """Say whether a candidate touches what another one rewrites."""
     return any(
-        one.start < other.end and other.start < one.end or (one.start, one.end) == (other.start, other.end)
+        (one.start < other.end and other.start < one.end) or (one.start, one.end) == (other.start, other.end)
         for one in candidate.rewrites
         for other in taken
     )

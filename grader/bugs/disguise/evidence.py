@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
 
 from grader.bugs.disguise.module import FunctionNode, Module
 
@@ -20,10 +21,13 @@ class Evidence:
 
     def __init__(self, module: Module) -> None:
         self.module = module
+        functions = [node for node in ast.walk(module.tree) if isinstance(node, FunctionNode)]
+        counts = Counter(node.name for node in functions)
+        # Only where no other function has the name: a method is looked up by its name alone.
         self.returned = {
             node.name: ast.unparse(node.returns)
-            for node in ast.walk(module.tree)
-            if isinstance(node, FunctionNode) and node.returns is not None
+            for node in functions
+            if node.returns is not None and counts[node.name] == 1
         }
         self.constants = {
             target.id
@@ -66,7 +70,9 @@ class Evidence:
     def is_numeric(self, node: ast.expr) -> bool:
         """Say whether the value is surely a number or a tensor, and no text or list that `+` would join."""
         match node:
-            case ast.UnaryOp(op=ast.USub()) | ast.BinOp(op=ast.Sub() | ast.Div() | ast.FloorDiv() | ast.Pow()):
+            case (
+                ast.UnaryOp(op=ast.USub()) | ast.BinOp(op=ast.Sub() | ast.Div() | ast.FloorDiv() | ast.Pow())
+            ):
                 return True
             case ast.BinOp(left=left, op=ast.Mult(), right=right):
                 both = self.is_numeric(left) and self.is_numeric(right)

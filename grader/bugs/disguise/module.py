@@ -35,8 +35,10 @@ class Candidate:
     """Candidates of one group are alternatives, of which at most one is made."""
     claims: frozenset[str] = frozenset()
     """Of two candidates with a claim in common only one is made."""
-    prose: bool = False
-    """Comments and docstrings: the formatter neither breaks nor joins their lines."""
+    preference: int = 0
+    """Of the alternatives in a group those with the smallest number are tried first."""
+    stable: bool = False
+    """The formatter leaves lines as they are here: comments, docstrings, one argument a line."""
 
 
 Finder = Callable[["Module", str], list[Candidate]]
@@ -109,9 +111,7 @@ class Module:
 
     def scope(self, node: ast.AST) -> str:
         """Return the qualified name of the function or class around a node, "" for the module."""
-        names = [
-            one.name for one in self.ancestors(node) if isinstance(one, FunctionNode | ast.ClassDef)
-        ]
+        names = [one.name for one in self.ancestors(node) if isinstance(one, FunctionNode | ast.ClassDef)]
         return ".".join(reversed(names))
 
     def is_inside(self, node: ast.AST, *kinds: type[ast.AST]) -> bool:
@@ -175,6 +175,10 @@ class Module:
     def line_of(self, offset: int) -> int:
         """Return the number of the line that holds a character."""
         return self.text.count("\n", 0, offset) + 1
+
+    def is_in_function(self, line: int) -> bool:
+        """Say whether a line stands in the body of a function."""
+        return any(one.body[0].lineno <= line <= (one.end_lineno or 0) for one in self.functions())
 
     def has_comment(self, first: int, last: int) -> bool:
         """Say whether one of these lines holds a comment."""
