@@ -13,6 +13,7 @@ from grader.bugs.bug import Bug
 from grader.bugs.choose import Choice, ChoiceError
 from grader.bugs.disguise import disguised
 from grader.bugs.manifest import Recipe
+from grader.matrix.command import add_verify
 from grader.run import REPOSITORY, UsageError
 
 DIFFICULTIES = (1, 2, 3)
@@ -26,6 +27,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     parts = top.add_subparsers(required=True, metavar="PART")
     add_list(parts)
     add_make(parts)
+    add_verify(parts)
 
 
 def add_list(parts: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -7,14 +7,21 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from grader.matrix.alone import alone
 from grader.run import REPOSITORY, UsageError, processors
 
+if TYPE_CHECKING:
+    from grader.bugs.bug import Bug
+    from grader.bugs.records import Place
+
 REFERENCE = REPOSITORY / "reference" / "nanochat"
 FILES = {3: ("gpt.py", "engine.py", "tools.py")}
 """The files of a level: those that its properties are about."""
+
+DISGUISES = 3
+"""How many disguised references are among the correct programs."""
 
 CALL_SECONDS = 5.0
 """Processor time of one probe call of a mutant: the longest call of the reference takes 0.3 s."""
@@ -37,6 +44,29 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         help="stop at the first property that notices (default: go on until a law is broken, so that mutants "
         "which only ever crash are known)",
     )
+    add_common(part)
+
+
+def add_verify(parts: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `grader variants verify`."""
+    part = parts.add_parser("verify", help="prove that every bug is there, shows, and is noticed")
+    part.set_defaults(command=alone(verify_command))
+    part.add_argument("--bugs", metavar="ID[,ID...]", help="only these bugs")
+    part.add_argument(
+        "--variants",
+        type=int,
+        default=3,
+        metavar="N",
+        help="how many variants to judge beside the student copy, with their pairs (default: %(default)s)",
+    )
+    part.add_argument(
+        "--no-correct", action="store_true", help="leave out the alternates and the reference in disguise"
+    )
+    part.add_argument(
+        "--no-repeat", action="store_true", help="repeat nothing in fresh processes, which takes 20 s each"
+    )
+    part.add_argument("--markdown", type=Path, metavar="FILE", help="write the matrix as Markdown")
+    part.add_argument("--html", type=Path, metavar="FILE", help="write the matrix as a page of its own")
     add_common(part)
 
 
@@ -83,6 +113,71 @@ def mutate_command(options: argparse.Namespace) -> int:
     for each in wrong:
         say(f"grader/matrix/{equivalent.FILE.name}: {each}")
     return 1 if wrong or score.survivors(judged, known) else 0
+
+
+def verify_command(options: argparse.Namespace) -> int:
+    """`grader variants verify`; the exit code is 1 if anything is refused."""
+    from grader.bugs.records import RecordError
+    from grader.matrix import certificate, combined, html, repeat, report, schema
+    from grader.matrix.session import Session
+
+    sources = sources_of(REFERENCE)
+    try:
+        bugs = chosen_bugs(options.level, options.bugs, options.seed)
+    except RecordError as error:
+        say(f"refused: {error}")
+        return 1
+    session = Session(options.level, options.seed, preload=certificate.WITNESSES)
+    jobs = options.jobs or processors()
+    correct = {} if options.no_correct else correct_programs(sources, options.seed)
+    variants = combined.chosen([bug for bug, _ in bugs], sources, options.seed, options.variants)
+    found = certificate.certify(session, sources, bugs, correct, variants, jobs, say)
+    if not options.no_repeat:
+        rows = report.rows_of(found)
+        names = repeat.chosen(rows, options.seed)
+        say(f"repeating {len(names)} rows in fresh processes")
+        texts = {one.bug.id: one.sources for one in found.bugs}
+        found.repeated = repeat.repeated(texts, rows, names, options.level, options.seed, jobs)
+        for name, differing in found.repeated.items():
+            found.refused += [f"{name}, warm and in a fresh process: {said}" for said in differing]
+    run = report.record(found, sources, session.level)
+    sys.stdout.write(report.page(run))
+    write(options.json, json.dumps(run, indent=1))
+    write(options.markdown, report.page(run))
+    if options.html:
+        write(options.html, html.page(run))
+    if options.schema:
+        write(options.schema, json.dumps(schema.of_bugs(found.bugs, sources, session.level), indent=1))
+    return 1 if found.complaints else 0
+
+
+def chosen_bugs(level: int, names: str | None, seed: int) -> list[tuple[Bug, Place]]:
+    """Return the bugs to judge, bound by the seed, with where they are written. Raises UsageError."""
+    from grader.bugs import catalogue, records
+
+    try:
+        loaded = catalogue.load(level)
+    except FileNotFoundError:
+        raise UsageError(f"--level {level}: there is no catalogue of bugs for it") from None
+    folder = catalogue.FOLDER / f"level{level}"
+    places = {bug.id: place for path in sorted(folder.glob("*.toml")) for bug, place in records.read(path)}
+    wanted = [name.strip() for name in names.split(",")] if names else [bug.id for bug in loaded]
+    unknown = sorted(set(wanted) - set(places))
+    if unknown:
+        raise UsageError(f"--bugs {', '.join(unknown)}: there are {', '.join(places)}")
+    return [(bug.bound(seed), places[bug.id]) for bug in loaded if bug.id in wanted]
+
+
+def correct_programs(sources: dict[str, str], seed: int) -> dict[str, dict[str, str]]:
+    """Return every program here that is known to be correct: the alternates, and disguised references."""
+    from grader.bugs import disguise, variant
+
+    packages = sorted((REPOSITORY / "tests" / "alternates").glob("*/nanochat"))
+    found = {f"alternate {path.parent.name}": variant.sources_of(path) for path in packages}
+    for number in range(DISGUISES):
+        name = f"{seed}/{number}"
+        found[f"the reference in disguise {name}"] = disguise.disguised(sources, name)
+    return found
 
 
 def chosen_files(level: int, names: Sequence[str]) -> Sequence[str]:

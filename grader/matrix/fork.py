@@ -102,6 +102,8 @@ def judge(job: Job, first: int, laws: Mapping[str, Law], seed: int, beat: mmap.m
         send(pipe, message)
         if job.enough(cell.kind):
             break
+    if job.witness:
+        send(pipe, {"witness": witnessed(job)})
     ran, missing = tracer.proof()
     loaded = {file: fingerprint(text) for file, text in sources.texts_of(sys.modules).items()}
     send(pipe, {"loaded": loaded, "ran": ran, "missing": missing})
@@ -117,6 +119,19 @@ def lines_of_import(probe: ForkProbe, tracer: Tracer, job: Job) -> dict[str, lis
             if file != "__init__.py":
                 loading.imported(f"nanochat.{Path(file).stem}")
     return tracer.take()
+
+
+def witnessed(job: Job) -> dict[str, Any]:
+    """Return what the job's witness finds in the variant."""
+    from grader.bugs import witness, witnesses
+    from specs.probes import setting
+
+    setting.use(setting.Setting(Path(FOLDER)))
+    try:
+        modules = {name: loading.imported(f"nanochat.{name}") for name in witnesses.MODULES}
+    except Exception as error:  # noqa: BLE001  # whatever broken code raises is its outcome
+        return {"raised": type(error).__name__}
+    return witness.outcome(job.witness, modules)
 
 
 def without_shrinking(law: Law) -> None:

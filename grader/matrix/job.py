@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +28,8 @@ class Job:
     """When to stop: "all" properties are done, at the "first" that notices, at the first "broken" law."""
     lines: bool = False
     """Whether to record which lines each property runs."""
+    witness: str = ""
+    """The bug's witness to run after the properties, see `grader.bugs.witnesses`."""
     tag: Any = None
     """Whatever the caller wants to find again in its answer."""
 
@@ -36,9 +38,6 @@ class Job:
         if self.until == "first":
             return kind not in ("passed", "not run")
         return self.until == "broken" and kind in ("law broken", "non-finite")
-
-
-Task = Callable[[], Any]
 
 
 def fingerprint(text: str) -> str:

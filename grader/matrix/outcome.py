@@ -70,6 +70,9 @@ class Row:
     lines: dict[str, dict[str, list[int]]] = field(default_factory=dict)
     """Lines that ran, by property and file name; empty unless they were asked for."""
 
+    witness: Any = None
+    """What the job's witness found, as `grader.bugs.witness.outcome` says it; None without one."""
+
     @property
     def killers(self) -> tuple[str, ...]:
         """The properties that noticed something."""
@@ -91,7 +94,7 @@ class Row:
     def to_record(self) -> dict[str, Any]:
         """Return the row as plain values that JSON can hold."""
         record = asdict(self)
-        del record["lines"]
+        del record["lines"], record["witness"]
         return record
 
 

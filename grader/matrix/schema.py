@@ -6,9 +6,11 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from grader.levels import Level
+from grader.matrix.certificate import Judgement
 from grader.matrix.equivalent import Equivalent
 from grader.matrix.mutation import Judged
 from grader.matrix.outcome import Row
+from grader.matrix.sentinel import functions_in
 
 SCHEMA = "https://raw.githubusercontent.com/stryker-mutator/mutation-testing-elements/master/packages/report-schema/src/mutation-testing-report-schema.json"
 
@@ -89,3 +91,16 @@ def report(
         },
         "framework": {"name": "nanograder"},
     }
+
+
+def of_bugs(bugs: Sequence[Judgement], sources: Mapping[str, str], level: Level) -> dict[str, Any]:
+    """Return the report of a catalogue: a bug is a mutant of the function that its first edit is in."""
+    entries: dict[str, list[dict[str, Any]]] = {}
+    for one in bugs:
+        edit = one.bug.edits[0]
+        node = functions_in(sources[edit.file]).get(edit.scope)
+        lines = (node.lineno, node.end_lineno or node.lineno) if node else (1, 1)
+        entries.setdefault(edit.file, []).append(
+            mutant(one.bug.id, f"bug of {one.bug.criterion}", lines, edit.replace, one.row)
+        )
+    return report(entries, sources, level)

@@ -42,7 +42,9 @@ LOOK_SECONDS = 0.2
 class Session:
     """Judges variants of one level. Make it in a process that has not imported torch, see `alone`."""
 
-    def __init__(self, level: int, seed: int = 0, *, call_seconds: float | None = None) -> None:
+    def __init__(
+        self, level: int, seed: int = 0, *, call_seconds: float | None = None, preload: Sequence[str] = ()
+    ) -> None:
         self.level = levels.read(level)
         self.seed = seed
         self.call_seconds = call_seconds or self.level.limits.call_seconds
@@ -51,7 +53,7 @@ class Session:
         self.laws = {law.id: law for law in self.level.laws}
         for law in self.laws.values():
             draw_once(law, seed)
-        warm.prepare()
+        warm.prepare(preload)
         self._memory_bytes = psutil.Process().memory_info().data + int(
             self.level.limits.memory_mebibytes * (1 << 20)
         )
@@ -111,6 +113,7 @@ class Running:
         self._ran: dict[str, list[int]] = {}
         self._missing: dict[str, list[list[int]]] | None = None
         self._stops = 0
+        self._witness: Any = None
         self._fork(0)
 
     def _fork(self, first: int) -> None:
@@ -120,7 +123,6 @@ class Running:
         others = [key.fd for key in self.selector.get_map().values()]
         self._process, self._pipe = self.session.start(work, keep_out=others)
         self._buffer = b""
-        self._first = first
         self._over = False
         self._look = (fork.BEAT.unpack_from(self._beat), 0.0, time.monotonic())
         self.selector.register(self._pipe, selectors.EVENT_READ, self)
@@ -146,6 +148,8 @@ class Running:
             self.lines[message["law"]] = message["lines"]
         if "cell" in message:
             self.cells.append(Cell(**message["cell"]))
+        if "witness" in message:
+            self._witness = message["witness"]
         if "loaded" in message:
             self._over = True
             self._loaded |= message["loaded"]
@@ -190,7 +194,11 @@ class Running:
 
     def _stopped(self, verdict: Any, kind: Any, message: str) -> None:
         """Note what the property came to at which a fork stopped, and go on after it or give up."""
-        at = self._first if not self.cells else max(self._first, len(self.cells))
+        at = len(self.cells)
+        if at == len(self.job.laws):  # it was at the witness
+            self._witness = {"raised": kind}
+            self.finished = True
+            return
         self.cells.append(Cell(self.job.laws[at], verdict, kind, message))
         self._stops += 1
         rest = self.job.laws[at + 1 :]
@@ -213,7 +221,14 @@ class Running:
             missing = {file: [sorted(spot) for spot in spots] for file, spots in self.job.places.items()}
         proof = Proof(self._loaded, self._ran, {file: spots for file, spots in missing.items() if spots})
         self._beat.close()
-        return Row(self.job.name, tuple(self.cells), proof, time.perf_counter() - self._began, self.lines)
+        return Row(
+            self.job.name,
+            tuple(self.cells),
+            proof,
+            time.perf_counter() - self._began,
+            self.lines,
+            self._witness,
+        )
 
     def stop(self) -> None:
         """End the fork, if there is one."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import os
 import threading
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 
 from specs import probes
@@ -16,8 +18,12 @@ ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_
 """The environment in which torch must be imported: two threads and one parallel region hang every fork."""
 
 
-def prepare() -> None:
-    """Import torch and the probes, use once what torch loads lazily, and freeze it all for forks.
+LIBRARIES = ("tiktoken", "rustbpe")
+"""What submissions import beside torch and the standard library."""
+
+
+def prepare(more: Iterable[str] = ()) -> None:
+    """Import torch, the probes and `more`, use once what torch loads lazily, and freeze it all for forks.
 
     Raises GraderFault if the environment lets torch start threads, or if a thread runs already.
     """
@@ -31,6 +37,11 @@ def prepare() -> None:
     torch.set_num_threads(1)
     for file in sorted(Path(str(probes.__file__)).parent.glob("[a-z]*.py")):
         importlib.import_module(f"specs.probes.{file.stem}")
+    for name in LIBRARIES:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    for name in more:
+        importlib.import_module(name)
     _use_torch()
     require_one_thread()
     gc.collect()
