@@ -87,7 +87,9 @@ def mutate_command(options: argparse.Namespace) -> int:
     from grader.matrix import equivalent, mutation, schema, score
     from grader.matrix.session import Session
 
+    require_folders(options.json, options.schema)
     files = chosen_files(options.level, options.files)
+    earlier = read(options.again) if options.again else None
     sources = sources_of(REFERENCE)
     known = equivalent.read()
     session = Session(options.level, options.seed, call_seconds=CALL_SECONDS)
@@ -95,7 +97,7 @@ def mutate_command(options: argparse.Namespace) -> int:
     say("judging the reference and a sentinel in each function")
     reference = mutation.canary(session, sources, jobs)
     every = mutation.mutants(sources, files)
-    chosen = mutation.survivors_of(every, read(options.again)) if options.again else every
+    chosen = mutation.survivors_of(every, earlier) if earlier else every
     mutants = mutation.sample(chosen, options.sample, options.seed)
     judged = []
     until = "first" if options.first else "broken"
@@ -121,6 +123,7 @@ def verify_command(options: argparse.Namespace) -> int:
     from grader.matrix import certificate, combined, html, repeat, report, schema
     from grader.matrix.session import Session
 
+    require_folders(options.json, options.schema, options.markdown, options.html)
     sources = sources_of(REFERENCE)
     try:
         bugs = chosen_bugs(options.level, options.bugs, options.seed)
@@ -197,6 +200,13 @@ def sources_of(package: Path) -> dict[str, str]:
     if not package.is_dir():
         raise UsageError(f"{package}: there is no reference here; run this in the repository of the grader")
     return variant.sources_of(package)
+
+
+def require_folders(*paths: Path | str | None) -> None:
+    """Raise UsageError for a file that is to be written where no folder is: before any work is done."""
+    for path in paths:
+        if path is not None and not Path(path).absolute().parent.is_dir():
+            raise UsageError(f"{path}: there is no folder {Path(path).parent}")
 
 
 def write(path: Path | str | None, text: str) -> None:

@@ -1,6 +1,6 @@
 """Judges variants of known outcome in one warm session and prints their rows as JSON: for test_session.py.
 
-    python scenarios.py REFERENCE
+python scenarios.py REFERENCE
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ def main() -> None:
         assert sources[file].count(old) == 1, old
         return {**sources, file: sources[file].replace(old, new)}
 
-    def added(line: str, laws: tuple[str, ...] = KINDS, **how: Any) -> tuple[dict[str, str], tuple[str, ...], Any]:
+    def added(
+        line: str, laws: tuple[str, ...] = KINDS, **how: Any
+    ) -> tuple[dict[str, str], tuple[str, ...], Any]:
         return changed(COUNTED, COUNTED + line), laws, how
 
     everything = {
@@ -44,7 +46,9 @@ def main() -> None:
         "hangs": added("        while True:\n            pass\n"),
         "sleeps": added("        import time\n        time.sleep(1000)\n"),
         "dies": added("        __import__('os')._exit(0)\n"),
-        "eats": added("        eaten = []\n        while True:\n            eaten.append(torch.empty(1 << 26))\n"),
+        "eats": added(
+            "        eaten = []\n        while True:\n            eaten.append(torch.empty(1 << 26))\n"
+        ),
         "not finite": (changed(LOGITS, LOGITS + "        logits = logits * float('inf')\n"), (CAPPED,), {}),
         "stops at the first": added("        return 7\n", (FLOPS, SIZES), until="first"),
         "goes on after a crash": added("        raise KeyError('flops')\n", (FLOPS, SIZES), until="broken"),
@@ -53,9 +57,17 @@ def main() -> None:
         "not run": added("        return 7\n", (SIZES,)),
         "lines": (sources, (FLOPS, SIZES), {"lines": True}),
         "witness": (sources, (), {"witness": "rotary.tables"}),
-        "witness of a bug": (changed("base: float = 10000.0", "base: float = 100.0"), (), {"witness": "rotary.tables"}),
+        "witness of a bug": (
+            changed("base: float = 10000.0", "base: float = 100.0"),
+            (),
+            {"witness": "rotary.tables"},
+        ),
         "witness that raises": ({**sources, "gpt.py": "1 / 0\n"}, (), {"witness": "rotary.tables"}),
-        "witness that hangs": ({**sources, "gpt.py": "while True:\n    pass\n"}, (), {"witness": "rotary.tables"}),
+        "witness that hangs": (
+            {**sources, "gpt.py": "while True:\n    pass\n"},
+            (),
+            {"witness": "rotary.tables"},
+        ),
     }
     session = Session(3, call_seconds=1.5)
     found: dict[str, Any] = {}

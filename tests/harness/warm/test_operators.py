@@ -52,7 +52,13 @@ def test_an_operator_makes_its_mutants(text: str, operator: str, wanted: set[str
 
 @pytest.mark.parametrize(
     "text",
-    ['"""A docstring with 1 and 2."""', "import a", "def f(x: int | None) -> int: ...", "x: a | b", "f'{1 + 2}'"],
+    [
+        '"""A docstring with 1 and 2."""',
+        "import a",
+        "def f(x: int | None) -> int: ...",
+        "x: a | b",
+        "f'{1 + 2}'",
+    ],
 )
 def test_some_things_are_left_alone(text: str) -> None:
     assert not [one for one in mutants_of("m.py", text) if one.operator != "deletion"]

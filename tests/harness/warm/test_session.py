@@ -102,6 +102,7 @@ def test_a_session_refuses_an_environment_in_which_forks_may_hang() -> None:
 
 
 def test_a_session_refuses_to_fork_beside_a_thread() -> None:
-    code = f"import threading, time; threading.Thread(target=time.sleep, args=(60,), daemon=True).start(); {PREPARE}"
+    started = "import threading, time; threading.Thread(target=time.sleep, args=(60,), daemon=True).start()"
+    code = f"{started}; {PREPARE}"
     done = run_python("-c", code)
     assert "runs 2 threads, want 1" in done.stderr
