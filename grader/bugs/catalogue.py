@@ -12,7 +12,7 @@ from pathlib import Path
 from grader import levels
 from grader.bugs import records, variant, witnesses
 from grader.bugs.bug import Bug
-from grader.bugs.pattern import PatternError, replaced
+from grader.bugs.pattern import PatternError, parsed, spans_of
 from grader.bugs.records import Place, RecordError
 from grader.run import REPOSITORY
 
@@ -82,7 +82,7 @@ def require_fit(bug: Bug, place: Place, sources: dict[str, str]) -> None:
         if edit.file not in sources:
             raise place.error(f"there is no {edit.file} to edit", "file", number)
         try:
-            replaced(sources[edit.file], [edit])
+            spans_of(sources[edit.file], parsed(sources[edit.file]), edit)
         except (PatternError, SyntaxError) as error:
             raise place.error(str(error), "find", number) from error
     try:

@@ -16,6 +16,7 @@ import re
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import TypeVar
 
@@ -57,7 +58,7 @@ class Span:
 
 def replaced(source: str, edits: list[Edit]) -> str:
     """Return `source` with all edits made, each matched against the original, or raise PatternError."""
-    tree = ast.parse(source)
+    tree = parsed(source)
     spans = sorted((span for edit in edits for span in spans_of(source, tree, edit)), key=lambda s: s.start)
     for one, next_one in pairwise(spans):
         if next_one.start < one.end:
@@ -70,6 +71,12 @@ def replaced(source: str, edits: list[Edit]) -> str:
     return changed
 
 
+@lru_cache(maxsize=16)
+def parsed(source: str) -> ast.Module:
+    """Return the tree of a source; it must not be changed, because others get the same one."""
+    return ast.parse(source)
+
+
 def spans_of(source: str, tree: ast.Module, edit: Edit) -> list[Span]:
     """Return where and by what one edit replaces; raise PatternError unless it fits exactly."""
     scope = find_scope(tree, edit.scope)
@@ -78,7 +85,11 @@ def spans_of(source: str, tree: ast.Module, edit: Edit) -> list[Span]:
             {pattern: prose_spans(source, scope, pattern, edit) for pattern in edit.find}, edit
         )
     hits = the_fitting(
-        {pattern: list(matches(scope, pattern, whole=not edit.replace)) for pattern in edit.find}, edit
+        {
+            pattern: list(matches(scope, pattern, whole=not is_expression(edit.replace)))
+            for pattern in edit.find
+        },
+        edit,
     )
     return [replacement(source, nodes, bindings, edit) for nodes, bindings in hits]
 
@@ -107,15 +118,19 @@ def prose_spans(source: str, scope: ast.AST, pattern: str, edit: Edit) -> list[S
 def replacement(source: str, nodes: list[ast.AST], bindings: Bindings, edit: Edit) -> Span:
     """Return the span of the matched nodes with the text that replaces them."""
     first, last = nodes[0], nodes[-1]
-    offsets = line_offsets(source)
-    start = offsets[first.lineno - 1] + first.col_offset  # type: ignore[attr-defined]  # statements and expressions have places
-    end = offsets[last.end_lineno - 1] + last.end_col_offset  # type: ignore[attr-defined]  # as above
-    meant = {name: ast.get_source_segment(source, node) or "" for name, node in bindings.items()}
+    start, end = place(source, first)[0], place(source, last)[1]
+    unbound = sorted(set(re.findall(r"\b__\w+", edit.replace)) - set(bindings))
+    if unbound:
+        raise PatternError(
+            f"{edit.file}, {edit.scope}: {', '.join(unbound)} stands in `replace` and not in `find`"
+        )
+    meant = {name: segment(source, node) for name, node in bindings.items()}
     text = re.sub(r"\b__\w+", lambda found: meant.get(found[0], found[0]), edit.replace)
     require_meaning(text, edit, bindings)
     if isinstance(first, ast.stmt) and not text:
         # The whole lines go, so that no blank one says that something was here.
-        return Span(offsets[first.lineno - 1], offsets[last.end_lineno or 0], "")  # type: ignore[attr-defined]  # as above
+        offsets = line_offsets(source)
+        return Span(offsets[first.lineno - 1], offsets[getattr(last, "end_lineno", 0)], "")
     if isinstance(first, ast.stmt):
         text = textwrap.indent(text, " " * first.col_offset).lstrip(" ")
     return Span(start, end, text)
@@ -142,10 +157,16 @@ class Filled(ast.NodeTransformer):
         return self.bindings.get(node.id, node)
 
 
+def is_expression(text: str) -> bool:
+    """Say whether a text is one expression, and no statement or several."""
+    body = ast.parse(text).body
+    return len(body) == 1 and isinstance(body[0], ast.Expr)
+
+
 def matches(scope: ast.AST, pattern: str, whole: bool = False) -> Iterator[tuple[list[ast.AST], Bindings]]:
     """Yield each place in `scope` that the pattern fits: its nodes, and what its names are bound to.
 
-    With `whole` an expression fits only where it is a whole statement: one that shall go.
+    With `whole` an expression fits only where it is a whole statement: one that goes, or becomes several.
     """
     wanted = ast.parse(pattern).body
     if not whole and len(wanted) == 1 and isinstance(wanted[0], ast.Expr):
@@ -208,9 +229,24 @@ def find_scope(tree: ast.Module, scope: str) -> ast.AST:
     return node
 
 
-def line_offsets(source: str) -> list[int]:
-    """Return the byte offset at which each line begins."""
+def place(source: str, node: ast.AST) -> tuple[int, int]:
+    """Return where a statement or expression begins and ends, in bytes."""
+    offsets = line_offsets(source)
+    start: int = offsets[getattr(node, "lineno", 1) - 1] + getattr(node, "col_offset", 0)
+    end: int = offsets[getattr(node, "end_lineno", 1) - 1] + getattr(node, "end_col_offset", 0)
+    return start, end
+
+
+def segment(source: str, node: ast.AST) -> str:
+    """Return the text of a node; ast.get_source_segment splits the source anew each time, 7 ms a call."""
+    start, end = place(source, node)
+    return source.encode()[start:end].decode()
+
+
+@lru_cache(maxsize=16)
+def line_offsets(source: str) -> tuple[int, ...]:
+    """Return the byte offset at which each line begins, and that of the end."""
     offsets = [0]
     for line in source.encode().split(b"\n"):
         offsets.append(offsets[-1] + len(line) + 1)
-    return offsets
+    return tuple(offsets)

@@ -11,6 +11,7 @@ import re
 import textwrap
 import tokenize
 from dataclasses import dataclass
+from functools import lru_cache
 
 WIDTH = 110
 """Columns of a line, as in pyproject.toml."""
@@ -34,12 +35,17 @@ Found = tuple[int, int, str]
 def comments_of(source: str, scope: ast.AST) -> list[Comment]:
     """Return the comments inside a function or class, or in the whole module."""
     first, last = getattr(scope, "lineno", 1), getattr(scope, "end_lineno", source.count("\n") + 1)
-    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
-    return [
+    return [comment for comment in all_comments(source) if first <= comment.line <= last]
+
+
+@lru_cache(maxsize=16)
+def all_comments(source: str) -> tuple[Comment, ...]:
+    """Return the comments of a module in their order."""
+    return tuple(
         Comment(token.start[0], token.start[1], token.string, not token.line[: token.start[1]].strip())
-        for token in tokens
-        if token.type == tokenize.COMMENT and first <= token.start[0] <= last
-    ]
+        for token in tokenize.generate_tokens(io.StringIO(source).readline)
+        if token.type == tokenize.COMMENT
+    )
 
 
 def comment_matches(source: str, scope: ast.AST, find: str, replace: str) -> list[Found]:

@@ -160,6 +160,21 @@ def test_count_is_pythons(
     expect_equal(outcome(probe, expression), text.count(part), f"use_calculator({expression!r})")
 
 
+@law(examples=4, other=st.sampled_from(["a", "é", "日"]), quote=quotes, many=st.integers(1, 3))
+def test_every_character_counts(probe: Probe, other: str, quote: str, many: int) -> None:
+    """In a string literal every printable character is just itself, and is counted as often as it is there.
+
+    Kills: separators, currency signs or underscores taken out of the whole expression beforehand.
+    """
+    characters = [each for each in map(chr, range(32, 127)) if each not in (quote, "\\")]
+    texts = [f"{quote}{other}{(each + other) * many}{quote}" for each in characters if each != other]
+    wanted = [each for each in characters if each != other]
+    expressions = [f"{text}.count({quote}{each}{quote})" for text, each in zip(texts, wanted, strict=True)]
+    answers = probe("tools.calculate", expressions=expressions)
+    for expression, answer in zip(expressions, answers, strict=True):
+        expect_equal(answer, many, f"use_calculator({expression!r})")
+
+
 @law(
     examples=25,
     cases=[

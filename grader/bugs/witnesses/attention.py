@@ -74,7 +74,7 @@ def refused(modules: Modules) -> Any:
 
 def fresh(modules: Modules) -> Any:
     """Return how much each parameter of fresh models varies, also after construction on the meta device."""
-    found = []
+    found: list[Any] = []
     for layers in (1, 3):
         sizes = {
             "sequence_len": 9,
