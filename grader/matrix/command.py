@@ -106,7 +106,7 @@ def mutate_command(options: argparse.Namespace) -> int:
         if len(judged) % 50 == 0:
             say(f"{len(judged)} of {len(mutants)} mutants, {sum(not each.killed for each in judged)} survive")
     judged.sort(key=lambda one: mutants.index(one.mutant))
-    run = score.record(judged, known, sources, session.laws)
+    run = score.record(judged, known, sources, session.laws, first=options.first)
     wrong = equivalent.stale(known, every, [one.mutant for one in judged if one.killed])
     sys.stdout.write(score.page(run))
     write(options.json, json.dumps(run, indent=1))

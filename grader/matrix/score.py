@@ -18,12 +18,22 @@ def survivors(judged: Sequence[Judged], known: Collection[Equivalent]) -> list[J
 
 
 def record(
-    judged: Sequence[Judged], known: Collection[Equivalent], sources: Mapping[str, str], laws: Collection[str]
+    judged: Sequence[Judged],
+    known: Collection[Equivalent],
+    sources: Mapping[str, str],
+    laws: Collection[str],
+    *,
+    first: bool = False,
 ) -> dict[str, Any]:
-    """Return the whole run as plain values that JSON can hold."""
+    """Return the whole run as plain values that JSON can hold.
+
+    With `first` each mutant was judged until the first property that noticed: one that "crashed" was then
+    noticed by an exception first, and perhaps not by exceptions only.
+    """
     keys = {one.key: one.reason for one in known}
     return {
         "schema_version": 1,
+        "first": first,
         "files": {file: scores(here, known) for file, here in by_file(judged).items()},
         "all": scores(judged, known),
         "properties": by_law(judged, laws),
@@ -66,7 +76,7 @@ def scores(judged: Sequence[Judged], known: Collection[Equivalent]) -> dict[str,
     return {
         "mutants": len(judged),
         "killed": killed,
-        "crashed only": counts["crashed"],
+        "crashed": counts["crashed"],
         "survived": counts["survived"],
         "not run": counts["not run"],
         "equivalent": counts["equivalent"],
@@ -109,8 +119,10 @@ def diff(one: Judged, sources: Mapping[str, str]) -> str:
 
 def page(run: Mapping[str, Any]) -> str:
     """Return the report for a person, as Markdown."""
-    columns = ("mutants", "killed", "crashed only", "survived", "not run", "equivalent")
-    lines = ["| file | " + " | ".join(columns) + " | score |", "|---" * (len(columns) + 2) + "|"]
+    columns = ("mutants", "killed", "crashed", "survived", "not run", "equivalent")
+    how = "crashed first" if run["first"] else "only crashed"
+    heads = (how if column == "crashed" else column for column in columns)
+    lines = ["| file | " + " | ".join(heads) + " | score |", "|---" * (len(columns) + 2) + "|"]
     for name, counts in [*run["files"].items(), ("all", run["all"])]:
         numbers = " | ".join(str(counts[column]) for column in columns)
         lines.append(f"| {name} | {numbers} | {counts['score']:.1%} |")

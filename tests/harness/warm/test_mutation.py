@@ -57,7 +57,7 @@ def test_a_mutant_is_killed_crashed_equivalent_survived_or_not_run() -> None:
 def test_the_score_counts_what_is_not_equivalent() -> None:
     runs = [judged("law broken"), judged("raised"), judged("passed"), Judged(PLUS, None, 0)]
     found = score.scores(runs, [])
-    assert (found["mutants"], found["killed"], found["crashed only"]) == (4, 2, 1)
+    assert (found["mutants"], found["killed"], found["crashed"]) == (4, 2, 1)
     assert (found["survived"], found["not run"], found["score"]) == (1, 1, 0.5)
     assert score.scores(runs[:3], [KNOWN])["score"] == 1.0
     assert score.survivors(runs, [KNOWN]) == []
@@ -68,6 +68,7 @@ def test_the_page_shows_each_survivor_with_its_diff() -> None:
     page = score.page(run)
     assert "| m.py | 2 | 1 | 0 | 1 | 0 | 0 | 50.0% |" in page
     assert "| a.0 | 2 | 1 | 1 |" in page
+    assert "| killed | only crashed | survived |" in page
     assert "-    return x + 1\n+    return x - 1" in page
     assert mutation.survivors_of(MUTANTS, run) == [PLUS]
 
