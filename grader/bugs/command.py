@@ -8,55 +8,206 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from grader.bugs import catalogue, variant
-from grader.bugs.catalogue import Bug
+from grader.bugs import catalogue, choose, manifest, variant
+from grader.bugs.bug import Bug
+from grader.bugs.choose import Choice, ChoiceError
+from grader.bugs.disguise import disguised
+from grader.bugs.manifest import Recipe
+from grader.matrix.command import add_verify
 from grader.run import REPOSITORY, UsageError
+
+DIFFICULTIES = (1, 2, 3)
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the command and its two parts to the command line."""
+    """Add the command and its parts to the command line."""
     top = commands.add_parser(
         "variants", help="list the known bugs, or make a copy of the reference with some"
     )
     parts = top.add_subparsers(required=True, metavar="PART")
+    add_list(parts)
+    add_make(parts)
+    add_verify(parts)
 
+
+def add_list(parts: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `grader variants list`."""
     listing = parts.add_parser("list", help="the catalogue of bugs")
     listing.set_defaults(command=list_command)
+    add_common(listing)
+    listing.add_argument("--criterion", metavar="ID", help="only the bugs of this criterion")
     listing.add_argument("--json", action="store_true", help="print the catalogue as JSON")
 
-    making = parts.add_parser("make", help="write a copy of the reference with bugs in it")
-    making.set_defaults(command=make_command)
-    making.add_argument(
-        "--bugs", metavar="ID[,ID...]", help="which bugs, or `none` (default: those of student/)"
+
+def add_make(parts: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `grader variants make`."""
+    making = parts.add_parser(
+        "make",
+        help="write a copy of the reference with bugs in it",
+        description="Without --seed, the copy is that of student/. The manifest, which names the bugs, goes "
+        "to stdout unless --manifest names a file; it never goes into DIR.",
     )
+    making.set_defaults(command=make_command)
+    add_common(making)
+    add_recipe(making)
     making.add_argument("--out", type=Path, required=True, metavar="DIR", help="where nanochat/ is written")
 
-    for part in (listing, making):
-        part.add_argument("--level", type=int, default=3, help="the level of the bugs (default: %(default)s)")
-        part.add_argument("--debug", action="store_true", help="show the traceback of a fault of the grader")
+
+def add_common(part: argparse.ArgumentParser) -> None:
+    """Add what every part that reads the catalogue takes."""
+    part.add_argument("--level", type=int, default=3, help="the level of the bugs (default: %(default)s)")
+    part.add_argument(
+        "--difficulty",
+        type=difficulties,
+        metavar="N[..M]",
+        help="only bugs this hard: 1 any use shows it, 2 a boundary, 3 several of these",
+    )
+    part.add_argument("--debug", action="store_true", help="show the traceback of a fault of the grader")
+
+
+def add_recipe(part: argparse.ArgumentParser) -> None:
+    """Add what says which variant is made."""
+    part.add_argument("--seed", metavar="TEXT", help="chooses the bugs; same seed, same bytes")
+    which = part.add_mutually_exclusive_group()
+    which.add_argument("--bugs", metavar="ID[,ID...]", help="these bugs, or `none` for a copy without any")
+    which.add_argument(
+        "--per-criterion", type=count, metavar="K", help="bugs for each criterion (default with --seed: 1)"
+    )
+    part.add_argument(
+        "--for",
+        dest="student",
+        metavar="STUDENT",
+        help="make the seed from this name and a secret; --seed is then the term",
+    )
+    part.add_argument("--secret-file", type=Path, metavar="FILE", help="holds the secret of the course")
+    part.add_argument("--manifest", type=Path, metavar="FILE", help="write there which bugs it holds")
+    part.add_argument(
+        "--disguise",
+        action="store_true",
+        help="also rewrite the code in ways that change nothing, so that a diff does not point at the bugs",
+    )
 
 
 def list_command(options: argparse.Namespace) -> int:
     """`grader variants list`."""
     bugs = catalogue_of(options.level)
+    criteria = list(dict.fromkeys(bug.criterion for bug in bugs))
+    if options.criterion and options.criterion not in criteria:
+        raise UsageError(f"--criterion {options.criterion}: there are {', '.join(criteria)}")
+    bugs = [
+        bug
+        for bug in bugs
+        if options.criterion in (None, bug.criterion)
+        and bug.difficulty in (options.difficulty or DIFFICULTIES)
+    ]
     if options.json:
         sys.stdout.write(json.dumps([asdict(bug) for bug in bugs], indent=2) + "\n")
         return 0
     for bug in bugs:
-        sys.stdout.write(f"{bug.id}  ({bug.criterion}, {bug.symptom})\n    {bug.title}\n")
+        sys.stdout.write(
+            f"{bug.id}  ({bug.criterion}, difficulty {bug.difficulty}, {bug.symptom})\n"
+            f"    {bug.title}\n"
+            f"    forms: {len(bug.instances())}; source: {bug.source}\n"
+        )
     return 0
 
 
 def make_command(options: argparse.Namespace) -> int:
     """`grader variants make`."""
-    bugs = chosen(catalogue_of(options.level), options.bugs)
-    sources = variant.with_bugs(variant.sources_of(REPOSITORY / "reference" / "nanochat"), bugs)
+    sources, record = made(options, options.out)
     try:
         variant.write(sources, options.out)
     except OSError as error:
         raise UsageError(f"--out {options.out}: {error}") from error
-    print(f"wrote {options.out / 'nanochat'} with {len(bugs)} bugs", file=sys.stderr)
+    hand_over(record, options.manifest)
+    print(f"wrote {options.out / 'nanochat'} with {bugs_in(record)} bugs", file=sys.stderr)
     return 0
+
+
+def made(options: argparse.Namespace, folder: Path) -> tuple[dict[str, str], dict[str, object]]:
+    """Return the modules that the options ask for, and their manifest. Raises UsageError.
+
+    `folder` is what the student will get.
+    """
+    if options.manifest:
+        try:
+            manifest.require_outside(options.manifest, folder)
+        except ValueError as error:
+            raise UsageError(f"--manifest {error}") from error
+    bugs = catalogue_of(options.level)
+    reference = variant.sources_of(REPOSITORY / "reference" / "nanochat")
+    if not reference:
+        raise UsageError("this copy of the grader has no reference/nanochat to make a variant of")
+    seed = seed_from(options)
+    choice = chosen(options, bugs, reference, seed)
+    sources = variant.with_bugs(reference, choice.bugs)
+    if options.disguise:
+        if seed is None:
+            raise UsageError("--disguise needs --seed or --for: each seed has its own disguise")
+        sources = disguised(sources, seed)
+    recipe = Recipe(options.level, seed, options.student, options.disguise)
+    return sources, manifest.record(recipe, choice, bugs, reference, sources)
+
+
+def chosen(
+    options: argparse.Namespace, bugs: list[Bug], reference: dict[str, str], seed: str | None
+) -> Choice:
+    """Return the bugs that the options ask for. Raises UsageError."""
+    if options.bugs is not None and options.difficulty:
+        raise UsageError(
+            "--difficulty chooses among bugs, and --bugs already names them: give one of the two"
+        )
+    if options.bugs is not None:
+        names = [] if options.bugs == "none" else [name.strip() for name in options.bugs.split(",")]
+        try:
+            return choose.by_name(bugs, reference, names, seed)
+        except ChoiceError as error:
+            raise UsageError(f"--bugs: {error}") from error
+    if seed is None:
+        if options.per_criterion or options.difficulty:
+            raise UsageError("--per-criterion and --difficulty choose by a seed: give --seed or --for")
+        return choose.by_name(bugs, reference, [bug.id for bug in bugs if bug.classic], None)
+    candidates = [bug for bug in bugs if bug.difficulty in (options.difficulty or DIFFICULTIES)]
+    if not candidates:
+        raise UsageError(f"--difficulty {list(options.difficulty)}: level {options.level} has no such bug")
+    choice = choose.by_seed(candidates, reference, seed, options.per_criterion or 1)
+    for criterion, fewer in choice.missing:
+        print(f"grader: {criterion} gets {fewer} fewer than asked for", file=sys.stderr)
+    return choice
+
+
+def seed_from(options: argparse.Namespace) -> str | None:
+    """Return the seed that the options give or derive, None if they give none. Raises UsageError."""
+    if (options.student is None) != (options.secret_file is None):
+        raise UsageError("--for and --secret-file go together: a name alone is a seed that anybody can guess")
+    if options.student is None:
+        return None if options.seed is None else str(options.seed)
+    try:
+        secret = options.secret_file.read_bytes().strip()
+    except OSError as error:
+        raise UsageError(f"--secret-file {options.secret_file}: {error.strerror}") from error
+    try:
+        return choose.seed_of(options.student, secret, options.seed or "", options.level)
+    except ValueError as error:
+        raise UsageError(f"--for {options.student}: {error}") from error
+
+
+def hand_over(record: dict[str, object], file: Path | None) -> None:
+    """Give the instructor the manifest: in a file, or on stdout. Raises UsageError."""
+    if file is None:
+        sys.stdout.write(manifest.text_of(record))
+        return
+    try:
+        file.write_text(manifest.text_of(record), encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise UsageError(f"--manifest {file}: {error.strerror}") from error
+
+
+def bugs_in(record: dict[str, object]) -> int:
+    """Return how many bugs a manifest names."""
+    bugs = record["bugs"]
+    assert isinstance(bugs, list)
+    return len(bugs)
 
 
 def catalogue_of(level: int) -> list[Bug]:
@@ -67,14 +218,18 @@ def catalogue_of(level: int) -> list[Bug]:
         raise UsageError(f"--level {level}: there is no catalogue of bugs for it") from None
 
 
-def chosen(bugs: list[Bug], names: str | None) -> list[Bug]:
-    """Return the bugs that are named, those of the student copy if none are. Raises UsageError."""
-    if names is None:
-        return [bug for bug in bugs if bug.classic]
-    if names == "none":
-        return []
-    wanted = [name.strip() for name in names.split(",")]
-    unknown = sorted(set(wanted) - {bug.id for bug in bugs})
-    if unknown:
-        raise UsageError(f"--bugs {', '.join(unknown)}: there are {', '.join(bug.id for bug in bugs)}")
-    return [bug for bug in bugs if bug.id in wanted]
+def difficulties(text: str) -> tuple[int, ...]:
+    """Return the difficulties of "2" or "1..2", for argparse."""
+    first, _, last = text.partition("..")
+    found = tuple(range(int(first), int(last or first) + 1))
+    if not found or not set(found) <= set(DIFFICULTIES):
+        raise argparse.ArgumentTypeError(f"{text} is no difficulty: want 1, 2, 3 or a range such as 1..2")
+    return found
+
+
+def count(text: str) -> int:
+    """Return a number of at least one, for argparse."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text}: want at least 1")
+    return number

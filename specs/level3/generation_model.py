@@ -20,6 +20,7 @@ from specs.oracles import sampling
 from specs.probe import Probe
 from specs.strategies import config, seeds
 from specs.streams import (
+    BOS,
     SIZE,
     full_columns,
 )
@@ -124,6 +125,34 @@ def test_the_slow_way_samples_as_it_is_told(probe: Probe, seed: int) -> None:
     expect_equal(again, first, f"the tokens of GPT.generate with seed {seed}, a second time")
     expect(other != first, f"GPT.generate gave the same 60 tokens with seeds {seed} and {seed + 1}")
     expect(got["nothing_else_changed"], "GPT.generate changed its prompt or a random generator not its own")
+
+
+@law(seed=seeds, examples=2)
+def test_what_is_not_said_is_as_the_contract_says(probe: Probe, seed: int) -> None:
+    """Without them, temperature is 1, top_k is no limit and seed is 42, in each way to sample.
+
+    What is drawn with a default is what is drawn when it is named, token by token.
+    Kills: another default for temperature, top-k, seed or the number of rows, in one of the ways alone.
+    """
+    named = {"temperature": 1.0, "top_k": None, "seed": 42}
+    shape = config(n_layer=1, n_head=2, vocab_size=SIZE, sequence_len=64)
+    weights = draws.model(shape, seed)
+    options: list[dict[str, Any]] = [{"max_tokens": 40}, {"max_tokens": 40, **named}]
+    texts = probe("generation.slow", config=shape, weights=weights, prompt=[3], options=options)["tokens"]
+    expect_equal(texts[0], texts[1], f"the tokens of GPT.generate without {named}")
+
+    # Spread so that neither the temperature nor a limit of 200 goes unnoticed for long; none is terminal.
+    logits = np.random.default_rng(seed).normal(0.0, 1.0, SIZE)
+    logits[256:] = -1e4
+    streams = [
+        probe("generation.stream", prompt=[BOS, 65], script={"logits": logits}, options=each)[0]
+        for each in ({"max_tokens": 40}, {"max_tokens": 40, "num_samples": 1, **named})
+    ]
+    tokens = [[column[0] for column in full_columns(stream, 1)] for stream in streams]
+    expect_equal(tokens[0], tokens[1], f"the tokens of the engine without {named} and num_samples")
+
+    drawn = probe("sampling.draw_plainly", logits=logits[None, :256].astype(np.float32), seed=seed, calls=40)
+    expect_equal(drawn["plain"], drawn["named"], "the ids of sample_next_token without temperature and top_k")
 
 
 def expect_most_likely(tokens: list[int], candidates: list[NDArray[Any] | None], what: str) -> None:

@@ -39,6 +39,19 @@ def draw(
 
 
 @probe
+def draw_plainly(logits: NDArray[np.float32], seed: int, calls: int) -> dict[str, list[Any]]:
+    """Return the ids of `calls` draws without temperature and top_k, and with what these are by default."""
+    sample = imported("nanochat.engine").sample_next_token
+    answers: dict[str, list[Any]] = {}
+    for name, options in (("plain", {}), ("named", {"temperature": 1.0, "top_k": None})):
+        generator = torch.Generator(device=torch_device()).manual_seed(seed)
+        with torch.no_grad():
+            ids = [sample(tensor(logits, torch.float32), generator, **options) for _ in range(calls)]
+        answers[name] = [values(each, "the result of sample_next_token").tolist() for each in ids]
+    return answers
+
+
+@probe
 def draw_repeated(
     logits: NDArray[np.float32],
     rows: int,
