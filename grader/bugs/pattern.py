@@ -77,7 +77,9 @@ def spans_of(source: str, tree: ast.Module, edit: Edit) -> list[Span]:
         return the_fitting(
             {pattern: prose_spans(source, scope, pattern, edit) for pattern in edit.find}, edit
         )
-    hits = the_fitting({pattern: list(matches(scope, pattern)) for pattern in edit.find}, edit)
+    hits = the_fitting(
+        {pattern: list(matches(scope, pattern, whole=not edit.replace)) for pattern in edit.find}, edit
+    )
     return [replacement(source, nodes, bindings, edit) for nodes, bindings in hits]
 
 
@@ -140,10 +142,13 @@ class Filled(ast.NodeTransformer):
         return self.bindings.get(node.id, node)
 
 
-def matches(scope: ast.AST, pattern: str) -> Iterator[tuple[list[ast.AST], Bindings]]:
-    """Yield each place in `scope` that the pattern fits: its nodes, and what its names are bound to."""
+def matches(scope: ast.AST, pattern: str, whole: bool = False) -> Iterator[tuple[list[ast.AST], Bindings]]:
+    """Yield each place in `scope` that the pattern fits: its nodes, and what its names are bound to.
+
+    With `whole` an expression fits only where it is a whole statement: one that shall go.
+    """
     wanted = ast.parse(pattern).body
-    if len(wanted) == 1 and isinstance(wanted[0], ast.Expr):
+    if not whole and len(wanted) == 1 and isinstance(wanted[0], ast.Expr):
         for node in ast.walk(scope):
             bindings: Bindings = {}
             if isinstance(node, ast.expr) and same(wanted[0].value, node, bindings):

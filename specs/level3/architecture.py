@@ -302,6 +302,42 @@ def test_flops_are_counted_by_the_formula(probe: Probe, n_layer: int, n_head: in
     expect_equal(probe("model.flops", config=shape), {"flops": float(want)}, "estimate_flops")
 
 
+@law(
+    examples=6,
+    cases=[{"pair": (4, 1), "n_layer": 2}],
+    pair=st.sampled_from([(2, 1), (4, 2), (6, 3), (6, 2)]),
+    n_layer=st.integers(1, 3),
+)
+def test_flops_do_not_depend_on_sharing_heads(probe: Probe, pair: tuple[int, int], n_layer: int) -> None:
+    """Sharing key/value heads saves their weights and none of attention's work: every query head multiplies.
+
+    Kills: attention counted by key/value heads.
+    """
+    n_head, n_kv_head = pair
+    shape = config(n_layer=n_layer, n_head=n_head, n_kv_head=n_kv_head)
+    full = config(n_layer=n_layer, n_head=n_head)
+    saved = sum(math.prod(value.shape) for value in draws.weights(full, 0).values()) - sum(
+        math.prod(value.shape) for value in draws.weights(shape, 0).values()
+    )
+    shared, whole = (probe("model.flops", config=one)["flops"] for one in (shape, full))
+    expect_equal(whole - shared, 6.0 * saved, f"what {n_kv_head} key/value heads for {n_head} save")
+
+
+@law(
+    examples=12,
+    field=st.sampled_from(["sequence_len", "vocab_size", "n_layer", "n_head", "n_kv_head", "n_embd"]),
+    size=st.sampled_from([0, -1, -8]),
+)
+def test_sizes_below_one_are_refused(probe: Probe, field: str, size: int) -> None:
+    """A size of zero or less is a ValueError, whichever it is.
+
+    Kills: models without layers, heads or tokens, which are built without a word.
+    """
+    probe("model.builds", config=config())  # what is possible is accepted
+    outcome = probe.attempt("model.builds", config={**config(), field: size})
+    expect_raised(outcome, f"{field}={size}", "ValueError")
+
+
 def edited_row(matrix: np.ndarray, row: int) -> np.ndarray:
     """Return the matrix with one row replaced by its negative."""
     edited = matrix.copy()

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from specs import draws, tolerances
 from specs.compare import (
     as_numbers,
+    expect,
     expect_close,
     expect_differs,
+    expect_equal,
 )
 from specs.law import law
 from specs.oracles import gpt
@@ -84,6 +86,48 @@ def test_the_loss_reads_only_counted_targets(probe: Probe, seed: int, length: in
     )
     expect_differs(
         changed, as_numbers(got, "the loss"), 1e-6, "the loss when its only counted target changes"
+    )
+
+
+@law(examples=6, seed=seeds, dtype=st.sampled_from(["bfloat16", "float32"]), batch=st.integers(2, 3))
+def test_the_loss_is_float32(probe: Probe, seed: int, dtype: str, batch: int) -> None:
+    """The loss comes as float32 and is computed in it, also from a bfloat16 model, with every reduction.
+
+    Kills: a loss in the dtype of the model, which moves in steps of 1/64 between 2 and 4, also where it is
+    cast to float32 afterwards.
+    """
+    shape = config(vocab_size=50)
+    length = 9
+    tokens, targets = draws.tokens(shape, seed, batch, length), draws.tokens(shape, seed + 1, batch, length)
+    weights = draws.model(shape, seed, dtype)
+    question = {"config": shape, "weights": weights, "tokens": tokens, "targets": targets, "dtype": dtype}
+    answers = {each: probe("model.loss_form", **question, reduction=each) for each in ("mean", "sum", "none")}
+    for reduction, answer in answers.items():
+        expect_equal(answer["dtype"], "float32", f'the dtype of the loss with reduction "{reduction}"')
+    each = as_numbers(answers["none"]["loss"], "the loss").reshape(-1)
+    want = gpt.loss_of_each(gpt.logits(shape, weights, tokens), targets).reshape(-1)
+    expect_close(each, want, loss_tolerance(dtype), "the loss of each target")
+    coarse = float(np.mean(each == draws.rounded(each.astype(np.float32), "bfloat16")))
+    expect(
+        coarse < 0.5,
+        f"{coarse:.0%} of the losses are numbers that bfloat16 can hold; "
+        "computed in float32, only a few are so by chance",
+    )
+
+
+@law(examples=8, seed=seeds, batch=st.integers(1, 3), length=st.integers(2, 9))
+def test_targets_may_be_a_slice_of_the_text(probe: Probe, seed: int, batch: int, length: int) -> None:
+    """Inputs and targets may be slices of one tensor, the text without its last and without its first token.
+
+    Kills: a view of targets that do not lie in memory in one piece.
+    """
+    shape = config()
+    text = draws.tokens(shape, seed, batch, length)
+    weights = draws.model(shape, seed, probe.dtype)
+    got = probe("model.loss_of_text", config=shape, weights=weights, text=text)
+    want = gpt.loss_of_each(gpt.logits(shape, weights, text[:, :-1]), text[:, 1:])
+    expect_close(
+        as_numbers(got, "the loss").reshape(-1), want.reshape(-1), loss_tolerance(probe.dtype), "the loss"
     )
 
 

@@ -76,6 +76,31 @@ def loss(
 
 
 @probe
+def loss_form(
+    config: dict[str, int],
+    weights: Arrays,
+    tokens: NDArray[np.int64],
+    targets: NDArray[np.int64],
+    reduction: str,
+    dtype: str,
+) -> dict[str, Any]:
+    """Return dtype and values of the loss of a model of a float dtype."""
+    model = build_model(config, weights, dtype=dtype)
+    with torch.no_grad():
+        answer = model(tensor(tokens), tensor(targets), loss_reduction=reduction)
+    return {"loss": values(answer, "the loss"), "dtype": dtype_name(answer)}
+
+
+@probe
+def loss_of_text(config: dict[str, int], weights: Arrays, text: NDArray[np.int64]) -> NDArray[Any]:
+    """Return the loss of each token of a text given those before it: inputs and targets are slices of it."""
+    model = build_model(config, weights)
+    whole = tensor(text)
+    with torch.no_grad():
+        return values(model(whole[:, :-1], whole[:, 1:], loss_reduction="none"), "the loss")
+
+
+@probe
 def gradients(
     config: dict[str, int], weights: Arrays, tokens: NDArray[np.int64], targets: NDArray[np.int64]
 ) -> dict[str, Any]:

@@ -1,0 +1,126 @@
+"""Witnesses of bugs in the model: its loss, its precision, its initialisation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from grader.bugs.witnesses.setting import Modules, attempt, ids, model, some
+
+
+def losses(modules: Modules) -> Any:
+    """Return losses with every reduction, some of the targets ignored."""
+    found = []
+    for seed, (rows, length) in enumerate(((1, 5), (3, 4), (2, 9))):
+        made = model(modules, seed)
+        tokens, targets = ids(seed, rows, length), ids(seed + 9, rows, length)
+        targets[:, ::2] = -1
+        targets[0, 0] = 0
+        for reduction in ("mean", "sum", "none"):
+            found.append(attempt(lambda: some(made(tokens, targets, loss_reduction=reduction))))  # noqa: B023  # called at once
+    return found
+
+
+def half(modules: Modules) -> Any:
+    """Return dtypes and how coarse the numbers are that a bfloat16 model gives."""
+    found = []
+    for seed in (0, 1):
+        made = model(modules, seed, n_embd=32).to(torch.bfloat16)
+        tokens, targets = ids(seed, 2, 9), ids(seed + 9, 2, 9)
+        for numbers in (made(tokens), made(tokens, targets), made(tokens, targets, loss_reduction="none")):
+            coarse = float((numbers == numbers.bfloat16()).float().mean())
+            found += [str(numbers.dtype), coarse > 0.5, some(numbers.round(decimals=1), 5)]
+    return found
+
+
+def sliced(modules: Modules) -> Any:
+    """Return losses whose inputs and targets are slices of one text."""
+    found = []
+    for seed, rows in ((0, 2), (1, 3)):
+        made, text = model(modules, seed), ids(seed, rows, 8)
+        found.append(attempt(lambda: some(made(text[:, :-1], text[:, 1:]))))  # noqa: B023  # called at once
+    return found
+
+
+def flops(modules: Modules) -> Any:
+    """Return the operations that models of several shapes are said to take."""
+    return [
+        model(modules, 0, n_head=heads, n_kv_head=shared, n_embd=4 * heads, n_layer=layers).estimate_flops()
+        for heads, shared, layers in ((2, 2, 1), (4, 2, 2), (4, 1, 3))
+    ]
+
+
+def defaults(modules: Modules) -> Any:
+    """Return the sizes of configurations that name some of them or none."""
+    config = modules["gpt"].GPTConfig
+    return [vars(config()), vars(config(n_layer=3))]
+
+
+def refused(modules: Modules) -> Any:
+    """Return which sizes are refused."""
+    config = modules["gpt"].GPTConfig
+    wrong: list[dict[str, int]] = [
+        {"n_embd": 9, "n_head": 3, "n_kv_head": 3},
+        {"n_embd": 14, "n_head": 2, "n_kv_head": 2},
+        {"n_embd": 10, "n_head": 4, "n_kv_head": 4},
+        {"n_head": 6, "n_kv_head": 4},
+        {"n_head": 2, "n_kv_head": 4, "n_embd": 8},
+        *({name: 0} for name in ("n_layer", "sequence_len", "vocab_size")),
+        {"n_layer": -1},
+    ]
+    return [attempt(lambda: str(config(**sizes))) for sizes in wrong]  # noqa: B023  # called at once
+
+
+def fresh(modules: Modules) -> Any:
+    """Return how much each parameter of fresh models varies, also after construction on the meta device."""
+    found = []
+    for layers in (1, 3):
+        sizes = {
+            "sequence_len": 9,
+            "vocab_size": 7,
+            "n_layer": layers,
+            "n_head": 2,
+            "n_kv_head": 2,
+            "n_embd": 16,
+        }
+        with torch.device("meta"):
+            made = modules["gpt"].GPT(modules["gpt"].GPTConfig(**sizes))
+        made.to_empty(device="cpu")
+        with torch.no_grad():
+            for part in (*made.parameters(), *made.buffers()):
+                part.fill_(float("nan"))
+        made.init_weights()
+        # Roughly: the distribution is free.
+        found += [round(float(parameter.std()), 1) for parameter in made.parameters()]
+        found.append([name for name, parameter in made.named_parameters() if float(parameter.std()) == 0])
+    return found
+
+
+def gradients(modules: Modules) -> Any:
+    """Return the size of each parameter's gradient, with shared heads and without."""
+    found = []
+    for seed, shared in ((0, 4), (1, 2), (2, 1)):
+        made = model(modules, seed, n_head=4, n_kv_head=shared)
+        made(ids(seed, 2, 9), ids(seed + 9, 2, 9)).backward()
+        found.append(
+            {
+                name: "none" if parameter.grad is None else float(parameter.grad.double().norm())
+                for name, parameter in made.named_parameters()
+            }
+        )
+    return found
+
+
+def untouched(modules: Modules) -> Any:
+    """Return what passes change of a model: its parameters and its mode."""
+    found = []
+    for seed, training in ((0, True), (1, False)):
+        made = model(modules, seed).train(training)
+        before = {name: parameter.clone() for name, parameter in made.named_parameters()}
+        for targets in (None, ids(seed, 1, 5)):
+            with torch.no_grad():
+                made(ids(seed, 1, 5), targets)
+            found.append(made.training)
+        found.append([name for name, part in made.named_parameters() if not torch.equal(part, before[name])])
+    return found
