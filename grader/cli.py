@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from grader.bugs import command as variants
+from grader.matrix import command as mutate
 from grader.report import Report
 from grader.run import (
     Request,
@@ -46,7 +47,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A terminal without UTF-8 gets question marks, not a traceback.
         sys.stdout.reconfigure(errors="replace")
-    options = parser().parse_args(arguments)
+    return obey(parser().parse_args(arguments))
+
+
+def obey(options: argparse.Namespace) -> int:
+    """Run the command that the options name; say what went wrong, and return the exit code."""
     try:
         return int(options.command(options))
     except UsageError as error:
@@ -116,6 +121,7 @@ def parser() -> argparse.ArgumentParser:
     add_output_options(replay)
 
     variants.add_to(commands)
+    mutate.add_to(commands)
     return top
 
 

@@ -11,13 +11,14 @@ from __future__ import annotations
 import functools
 import importlib
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from specs.probes import setting
+from specs.probes.sources import spec_of
 
 Listener = Callable[[str, str], None]
 """Told ("importing", module) before, ("imported", module) after, ("not imported", module) if it raised."""
@@ -56,6 +57,17 @@ def enter(submission: Path) -> None:
     sys.meta_path.insert(0, _SubmissionFinder(submission, given))
     # Appended, never put in front: a file torch.py beside nanochat/ must not become `import torch`.
     sys.path.append(str(submission))
+
+
+def enter_sources(submission: Path, sources: Mapping[str, str]) -> None:
+    """Make `nanochat` mean the modules of `sources`, texts by file name, as if they lay in `submission`.
+
+    The folder need not exist: it only names the files in tracebacks. Raises ImportError if another `nanochat`
+    is already imported.
+    """
+    if _installed() is not None or "nanochat" in sys.modules:
+        raise ImportError("this process already holds a nanochat and can never hold two")
+    sys.meta_path.insert(0, _TextFinder(submission, sources))
 
 
 def leave() -> None:
@@ -144,6 +156,20 @@ class _SubmissionFinder:
             # On the loader's instance, so that the module keeps the loader that finds its source.
             spec.loader.exec_module = _announced(name, spec.loader.exec_module)  # type: ignore[union-attr, method-assign]  # hasattr is the check
         return spec
+
+
+class _TextFinder(_SubmissionFinder):
+    """Finds `nanochat` and its modules among texts, and never on disk."""
+
+    def __init__(self, submission: Path, sources: Mapping[str, str]) -> None:
+        super().__init__(submission, submission)
+        self.sources = sources
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        del path, target  # the finder's protocol has them
+        return spec_of(name, self.submission, self.sources) if _is_nanochat(name) else None
 
 
 def _announced(name: str, execute: Callable[[ModuleType], Any]) -> Callable[[ModuleType], None]:

@@ -10,7 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from specs.probes.ledger import Collector, Ledger, Meter, readings
+from specs.probes.ledger import Collector, Ledger, Meter, frozen_before, readings
 
 KIB = 1024
 
@@ -190,10 +190,12 @@ def test_a_collector_frees_cycles_and_leaves_python_as_it_was() -> None:
 
 def test_a_collector_leaves_frozen_what_was_frozen() -> None:
     gc.freeze()
+    frozen_before.cache_clear()
     with Collector() as collector:
         collector.collect()
     assert gc.get_freeze_count() > 0
     gc.unfreeze()
+    frozen_before.cache_clear()
 
 
 def test_a_meter_reads_now_and_at_the_peak() -> None:
