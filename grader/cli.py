@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib.util
 import io
 import json
 import os
@@ -18,8 +19,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from grader.bugs import command as variants
-from grader.matrix import command as mutate
 from grader.report import Report
 from grader.run import (
     Request,
@@ -120,9 +119,34 @@ def parser() -> argparse.ArgumentParser:
     replay.add_argument("--isolation", help=isolation_help("default: the report's"))
     add_output_options(replay)
 
-    variants.add_to(commands)
-    mutate.add_to(commands)
+    add_instructors_commands(commands)
     return top
+
+
+def add_instructors_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the commands that read the catalogue of bugs, or say that this copy has none.
+
+    `grader variants release` leaves the catalogue out, and what reads it.
+    """
+    if importlib.util.find_spec("grader.bugs") is not None:
+        from grader.bugs import command as variants
+        from grader.matrix import command as mutate
+
+        variants.add_to(commands)
+        mutate.add_to(commands)
+        return
+    for name in ("variants", "mutate"):
+        # No prefix of options that anybody can type: whatever it is called with, it says the same.
+        absent = commands.add_parser(
+            name, help="not in this copy, which has no catalogue of bugs", prefix_chars="\0", add_help=False
+        )
+        absent.add_argument("rest", nargs="*", help="whatever it is called with")
+        absent.set_defaults(command=absent_command, name=name, debug=False)
+
+
+def absent_command(options: argparse.Namespace) -> int:
+    """Say that this copy has no catalogue. Raises UsageError."""
+    raise UsageError(f"{options.name}: this copy of the grader has no catalogue of bugs; ask your instructor")
 
 
 def add_output_options(command: argparse.ArgumentParser) -> None:
