@@ -78,7 +78,11 @@ def spans_of(source: str, tree: ast.Module, edit: Edit) -> list[Span]:
             {pattern: prose_spans(source, scope, pattern, edit) for pattern in edit.find}, edit
         )
     hits = the_fitting(
-        {pattern: list(matches(scope, pattern, whole=not edit.replace)) for pattern in edit.find}, edit
+        {
+            pattern: list(matches(scope, pattern, whole=not is_expression(edit.replace)))
+            for pattern in edit.find
+        },
+        edit,
     )
     return [replacement(source, nodes, bindings, edit) for nodes, bindings in hits]
 
@@ -110,6 +114,11 @@ def replacement(source: str, nodes: list[ast.AST], bindings: Bindings, edit: Edi
     offsets = line_offsets(source)
     start = offsets[first.lineno - 1] + first.col_offset  # type: ignore[attr-defined]  # statements and expressions have places
     end = offsets[last.end_lineno - 1] + last.end_col_offset  # type: ignore[attr-defined]  # as above
+    unbound = sorted(set(re.findall(r"\b__\w+", edit.replace)) - set(bindings))
+    if unbound:
+        raise PatternError(
+            f"{edit.file}, {edit.scope}: {', '.join(unbound)} stands in `replace` and not in `find`"
+        )
     meant = {name: ast.get_source_segment(source, node) or "" for name, node in bindings.items()}
     text = re.sub(r"\b__\w+", lambda found: meant.get(found[0], found[0]), edit.replace)
     require_meaning(text, edit, bindings)
@@ -142,10 +151,16 @@ class Filled(ast.NodeTransformer):
         return self.bindings.get(node.id, node)
 
 
+def is_expression(text: str) -> bool:
+    """Say whether a text is one expression, and no statement or several."""
+    body = ast.parse(text).body
+    return len(body) == 1 and isinstance(body[0], ast.Expr)
+
+
 def matches(scope: ast.AST, pattern: str, whole: bool = False) -> Iterator[tuple[list[ast.AST], Bindings]]:
     """Yield each place in `scope` that the pattern fits: its nodes, and what its names are bound to.
 
-    With `whole` an expression fits only where it is a whole statement: one that shall go.
+    With `whole` an expression fits only where it is a whole statement: one that goes, or becomes several.
     """
     wanted = ast.parse(pattern).body
     if not whole and len(wanted) == 1 and isinstance(wanted[0], ast.Expr):

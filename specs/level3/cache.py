@@ -233,6 +233,43 @@ def test_rows_copied_from_one_prompt_go_their_own_ways(
     )
 
 
+@law(
+    examples=8,
+    cases=[{"n_layer": 2, "rows": 1, "prompt": 3, "length": 3, "seed": 0, "slots": [16, 16]}],
+    n_layer=st.integers(1, 3),
+    rows=st.integers(1, 3),
+    prompt=st.integers(1, 10),
+    length=st.integers(2, 5),
+    seed=seeds,
+    slots=st.sampled_from([[16, 16], [4, 16], [16, 4], [64, 64]]),
+)
+def test_copy_and_source_go_their_own_ways(
+    probe: Probe, n_layer: int, rows: int, prompt: int, length: int, seed: int, slots: list[int]
+) -> None:
+    """A cache that was copied into rows, and the rows, go on with different tokens in turn and stay apart.
+
+    Kills: a copy into one row that is no copy, memory that both write to until one of them grows.
+    """
+    shape = config(n_layer=n_layer)
+    answer = probe(
+        "cache.copy_in_turn",
+        config=shape,
+        weights=draws.weights(shape, seed, probe.dtype),
+        prompt=draws.tokens(shape, seed, 1, prompt),
+        continuations=draws.tokens(shape, seed + 1, rows, length),
+        own=draws.tokens(shape, seed + 2, 1, length),
+        slots=slots,
+    )
+    for got, want, what in zip(answer["cached"], answer["uncached"], ("copied rows", "source"), strict=True):
+        expect_close(
+            got,
+            as_numbers(want, "the logits"),
+            tolerances.of(probe.dtype),
+            f"the logits of the {what}, used in turn,",
+            LOGIT_AXES,
+        )
+
+
 @law(examples=8, seed=seeds, n_layer=st.integers(1, 3), batch=st.integers(1, 2), length=st.integers(1, 8))
 def test_caches_do_not_meet(probe: Probe, seed: int, n_layer: int, batch: int, length: int) -> None:
     """Two caches used in turn on one model, with uncached passes in between, stay apart.

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from specs import draws, tolerances
-from specs.compare import expect_close, expect_equal
+from specs.compare import expect_close, expect_equal, expect_raised
 from specs.law import law
 from specs.probe import Probe
 from specs.strategies import compositions, seeds
@@ -180,6 +180,85 @@ def test_the_cache_keeps_the_dtype(probe: Probe, seed: int, dtype: str, slots: i
     steps = [insertion(seed, 2, 1, 2, size, 4, dtype) for size in (2, 1)]
     for answer in run(probe, steps, slots, dtype):
         expect_equal(answer["dtypes"], [dtype], "the dtypes of the keys and values")
+
+
+RIGHT = {"rows": 2, "heads": 3, "head_dim": 4, "layers": 1}
+
+
+@law(
+    examples=16,
+    cases=[
+        {"which": "v", "wrong": {"rows": 1}, "held": 0, "dtype": "float32"},
+        {"which": "v", "wrong": {"heads": 1}, "held": 5, "dtype": "float32"},
+        {"which": "v", "wrong": {"tokens": 1}, "held": 0, "dtype": "float32"},
+    ],
+    which=st.sampled_from(["k", "v", "kv"]),
+    wrong=st.sampled_from(
+        [{"rows": 1}, {"rows": 3}, {"heads": 1}, {"heads": 4}, {"head_dim": 1}, {"head_dim": 5}]
+    ),
+    held=st.sampled_from([0, 5]),
+    dtype=st.just("float32"),
+)
+def test_keys_and_values_that_do_not_fit_are_refused(
+    probe: Probe, which: str, wrong: dict[str, int], held: int, dtype: str
+) -> None:
+    """Keys or values of another number of rows, heads or channels, or of different lengths, are a ValueError.
+
+    Kills: values that are not looked at, a single row or head that is stretched over all of them.
+    """
+    sizes = {"k": {**RIGHT, "tokens": 2}, "v": {**RIGHT, "tokens": 2}}
+    given = {name: draws.normal(0, *shaped(size), dtype=dtype) for name, size in sizes.items()}
+    probe("cache.insert_into", shape=RIGHT, held=held, **given)  # what fits is accepted
+    for name in which:
+        given[name] = draws.normal(0, *shaped({**sizes[name], **wrong}), dtype=dtype)
+    outcome = probe.attempt("cache.insert_into", shape=RIGHT, held=held, **given)
+    shapes = {name: list(part.shape) for name, part in given.items()}
+    expect_raised(outcome, f"keys and values of shapes {shapes} in a cache of {RIGHT}", "ValueError")
+
+
+@law(
+    examples=12,
+    cases=[
+        {"wrong": {}, "held": 5, "tokens": 3},
+        {"wrong": {"rows": 2}, "held": 0, "tokens": 3},
+    ],
+    wrong=st.sampled_from(
+        [
+            {},
+            {"rows": 2},
+            {"rows": 3},
+            {"layers": 2},
+            {"heads": 1},
+            {"heads": 4},
+            {"head_dim": 1},
+            {"head_dim": 5},
+        ]
+    ),
+    held=st.sampled_from([0, 1, 5]),
+    tokens=st.sampled_from([1, 3, 70]),
+)
+def test_a_copy_that_does_not_fit_is_refused(
+    probe: Probe, wrong: dict[str, int], held: int, tokens: int
+) -> None:
+    """A copy into a cache that is not empty, of several rows, or from another shape, is a ValueError.
+
+    Kills: a copy over tokens that are held, rows taken for a prompt, a single head stretched over all.
+    """
+    right = {**RIGHT, "rows": 1}
+    got = probe("cache.prefill_from", shape=RIGHT, other=right, held=0, tokens=tokens)
+    expect_equal(got, tokens, "the position after a copy that fits")
+    if not wrong and not held:
+        return
+    other = {**right, **wrong}
+    outcome = probe.attempt("cache.prefill_from", shape=RIGHT, other=other, held=held, tokens=tokens)
+    expect_raised(
+        outcome, f"a copy from a cache of {other} into one of {RIGHT} with {held} tokens", "ValueError"
+    )
+
+
+def shaped(sizes: dict[str, int]) -> tuple[int, int, int, int]:
+    """Return the shape of keys or values of these sizes."""
+    return sizes["rows"], sizes["heads"], sizes["tokens"], sizes["head_dim"]
 
 
 def insertion(

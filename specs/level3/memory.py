@@ -158,7 +158,27 @@ def test_insert_copies_no_more_than_a_layer(probe: Probe, layers: int, tokens: i
     A layer may be concatenated anew, and returned as a copy; the other layers need not move.
     Kills: a new cache built while the old one is alive, copies of the whole cache at every step.
     """
-    shape = Shape(2 * tokens + 2, batch_size=2, num_heads=2, head_dim=16, num_layers=layers, dtype=dtype)
+    check_insert_peaks(probe, 2 * tokens + 2, layers, tokens, dtype)
+
+
+@law(
+    examples=4,
+    cases=[{"layers": 8, "tokens": 96, "dtype": "float32"}],
+    layers=st.integers(8, 12),
+    tokens=st.integers(64, 128),
+    dtype=dtypes,
+)
+def test_the_last_slot_is_filled_without_a_copy(probe: Probe, layers: int, tokens: int, dtype: str) -> None:
+    """The insert that fills a cache to its last slot has room, and takes no more than two layers beside it.
+
+    Kills: a comparison that is off by one, so that a cache which fits exactly is built anew by each layer.
+    """
+    check_insert_peaks(probe, tokens + 1, layers, tokens, dtype)
+
+
+def check_insert_peaks(probe: Probe, slots: int, layers: int, tokens: int, dtype: str) -> None:
+    """Insert one token behind `tokens` into each layer, and bound what each takes beside the cache."""
+    shape = Shape(slots, batch_size=2, num_heads=2, head_dim=16, num_layers=layers, dtype=dtype)
     answer = probe("memory.insert_peaks", shape=shape.plain(), tokens=tokens)
     for (instrument, held), (_, peaks) in zip(
         instruments(answer["held"]), instruments(answer["peaks"]), strict=True

@@ -35,24 +35,27 @@ rows = st.sampled_from([1, 2, 3, 8])
 @law(
     examples=25,
     cases=[
-        {"width": 8, "height": 1, "top_k": None, "seed": 0},
-        {"width": 8, "height": 4, "top_k": 3, "seed": 1},
-        {"width": 3, "height": 2, "top_k": 3, "seed": 2},
+        {"width": 8, "height": 1, "top_k": None, "seed": 0, "gap": 1.0},
+        {"width": 8, "height": 4, "top_k": 3, "seed": 1, "gap": 1.0},
+        {"width": 3, "height": 2, "top_k": 3, "seed": 2, "gap": 1.0},
+        {"width": 50, "height": 8, "top_k": None, "seed": 3, "gap": 0.01},
     ],
     width=widths,
     height=rows,
     top_k=st.sampled_from([None, 1, 2, 3, 50, 1000]),
     seed=seeds,
+    gap=st.sampled_from([1.0, 0.01]),
 )
 def test_temperature_zero_takes_the_largest_logit(
-    probe: Probe, width: int, height: int, top_k: int | None, seed: int
+    probe: Probe, width: int, height: int, top_k: int | None, seed: int, gap: float
 ) -> None:
     """At temperature 0 each row gets its largest logit, for every top-k and seed, as ids of shape (rows, 1).
 
-    Kills: temperature 0 falling into sampling, a division by zero, only the first row decided, ids of
-    another shape or of a type that is no index.
+    Also where the next one is close behind. Kills: temperature 0 falling into sampling, a small temperature
+    in its place, a division by zero, only the first row decided, ids of another shape or of a type that is
+    no index.
     """
-    logits = spaced(seed, height, width)
+    logits = spaced(seed, height, width, gap)
     (got,) = probe("sampling.draw", logits=logits, seed=seed, temperature=0.0, top_k=top_k)
     expect(got.shape == (height, 1), f"the ids have shape {got.shape}, want (rows, 1) = {(height, 1)}")
     expect(str(got.dtype) == "int64", f"the ids have dtype {got.dtype}, want int64")
@@ -203,6 +206,8 @@ def test_each_row_has_its_own_logits(
     logits = spaced(seed, height, width, gap=0.5)
     certain = random.integers(0, width, height)
     logits[np.arange(height), certain] += 60 * temperature + width
+    # Rows at levels of their own: what is large in one is small in another.
+    logits += 500 * random.permutation(height)[:, None].astype(np.float32)
     (got,) = probe("sampling.draw", logits=logits, seed=seed, temperature=temperature, top_k=top_k)
     expect_equal(
         ids_of(got, height), certain, f"the ids of rows in which one token each is certain, top_k={top_k}"

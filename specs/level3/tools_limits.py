@@ -13,6 +13,7 @@ from specs.oracles.engine import Path
 from specs.probe import Probe
 from specs.tool_draws import calls, plain_texts
 from specs.toolcalls import (
+    ASSISTANT_END,
     BOS,
     LENGTH,
     OUTPUT_END,
@@ -26,6 +27,7 @@ from specs.toolcalls import (
     call,
     columns_of,
     expect_masks,
+    expect_path,
     path_of,
     row_of,
     script_of,
@@ -181,6 +183,37 @@ def test_forced_tokens_do_nothing(probe: Probe, spelling: list[int], after: list
     )
     expect_equal(spelled(row_of(columns, 0)), spelled(path.tokens), "the row, with the result's ids as given")
     expect_masks(masks, 0, path, "the row")
+
+
+@law(
+    examples=10,
+    cases=[{"lead": [97], "drawn": call("11*11", "121"), "under": [ASSISTANT_END], "after": [98, 99]}],
+    lead=plain_texts,
+    drawn=calls(),
+    under=st.lists(
+        st.sampled_from([ASSISTANT_END, BOS, PYTHON_START, PYTHON_END, ord("7")]), min_size=1, max_size=3
+    ),
+    after=st.lists(st.integers(97, 122), min_size=2, max_size=4),
+)
+def test_what_is_said_under_forced_tokens_does_not_count(
+    probe: Probe, lead: list[int], drawn: Call, under: list[int], after: list[int]
+) -> None:
+    """While a result is forced, the model may say what it likes: it ends no row, opens and closes no block.
+
+    Kills: a terminal token that is heeded before the waiting tokens are, an expression that collects
+    what was never in the row.
+    """
+    # The closing token at the end sees whether a block was opened meanwhile.
+    path = path_of([lead, drawn, [*after, PYTHON_END], after])
+    path.says = [
+        said if sampled else under[place % len(under)]
+        for place, (said, sampled) in enumerate(zip(path.says, path.masks, strict=True))
+    ]
+    options = {"temperature": 0.0, "max_tokens": len(path.tokens)}
+    columns, masks = streamed(probe, script_of([path]), options)
+    what = f"the row whose model says {spelled(under)} while tokens are forced"
+    expect_path(columns, 0, path, what)
+    expect_masks(masks, 0, path, what)
 
 
 WORDS = [PYTHON_START, PYTHON_END, OUTPUT_START, OUTPUT_END, *b"1+2"]

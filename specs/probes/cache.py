@@ -12,7 +12,7 @@ from specs.probes.building import build_model
 from specs.probes.byte_tokenizer import ByteTokenizer
 from specs.probes.loading import imported
 from specs.probes.registry import probe
-from specs.probes.setting import torch_dtype
+from specs.probes.setting import torch_device, torch_dtype
 from specs.probes.values import dtype_name, tensor, values
 
 Arrays = dict[str, Any]
@@ -137,6 +137,74 @@ def rows_from_one(
         "uncached": uncached[:, prompt.shape[1] :],
         "position": position,
     }
+
+
+@probe
+def copy_in_turn(
+    config: dict[str, int],
+    weights: Arrays,
+    prompt: NDArray[np.int64],
+    continuations: NDArray[np.int64],
+    own: NDArray[np.int64],
+    slots: list[int],
+) -> dict[str, Any]:
+    """Copy the cache of a prompt into rows, and continue the rows and the source in turn, token by token.
+
+    Returns the logits of the rows' `continuations` and of the source's `own`, cached and uncached.
+    """
+    model = build_model(config, weights)
+    rows, length = continuations.shape
+    one, many = new_cache(config, 1, slots[0]), new_cache(config, rows, slots[1])
+    feed(model, one, prompt, [prompt.shape[1]])
+    many.prefill(one)
+    pieces: list[list[NDArray[Any]]] = [[], []]
+    for place in range(length):
+        for piece, cache, tokens in zip(pieces, (many, one), (continuations, own), strict=True):
+            piece.append(feed(model, cache, tokens[:, place : place + 1], [1])[0])
+    uncached = []
+    for tokens in (continuations, own):
+        whole = np.concatenate([np.repeat(prompt, tokens.shape[0], axis=0), tokens], axis=1)
+        with torch.no_grad():
+            answer = values(model(tensor(whole)), "the result of forward")
+        uncached.append(answer[:, prompt.shape[1] :])
+    return {"cached": [np.concatenate(piece, axis=1) for piece in pieces], "uncached": uncached}
+
+
+@probe
+def insert_into(
+    shape: dict[str, int], held: int, k: NDArray[np.float32], v: NDArray[np.float32]
+) -> list[list[int]]:
+    """Insert keys and values (row, head, token, channel) into a cache of one layer that holds `held` tokens.
+
+    Returns the shapes of what comes back.
+    """
+    cache = cache_holding(shape, held)
+    keys, kept = cache.insert_kv(0, tensor(k), tensor(v))
+    return [list(keys.shape), list(kept.shape)]
+
+
+@probe
+def prefill_from(shape: dict[str, int], other: dict[str, int], held: int, tokens: int) -> int:
+    """Prefill a cache that holds `held` tokens from another that holds `tokens`; return the position."""
+    cache = cache_holding(shape, held)
+    cache.prefill(cache_holding(other, tokens))
+    return int(cache.get_pos())
+
+
+def cache_holding(shape: dict[str, int], filled: int) -> Any:
+    """Return a cache of a shape, with that many tokens of zeros in it."""
+    cache = imported("nanochat.engine").KVCache(
+        batch_size=shape["rows"],
+        num_heads=shape["heads"],
+        seq_len=8,
+        head_dim=shape["head_dim"],
+        num_layers=shape["layers"],
+    )
+    if filled:
+        zeros = torch.zeros(shape["rows"], shape["heads"], filled, shape["head_dim"], dtype=torch_dtype())
+        for layer in range(shape["layers"]):
+            cache.insert_kv(layer, zeros.to(torch_device()), zeros.to(torch_device()))
+    return cache
 
 
 @probe

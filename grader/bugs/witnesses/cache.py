@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from grader.bugs.witnesses.setting import Modules, attempt, ids, in_chunks, model, some
+import torch
+
+from grader.bugs.witnesses.setting import Modules, attempt, generator, ids, in_chunks, model, some
 
 
 def chunked(modules: Modules) -> Any:
@@ -14,4 +16,73 @@ def chunked(modules: Modules) -> Any:
         made = model(modules, seed, n_layer=layers)
         tokens = ids(seed, 2, sum(chunks))
         found.append(attempt(lambda: some(in_chunks(modules, made, tokens, chunks, 16))))  # noqa: B023  # called at once
+    return found
+
+
+def _filled(held: Any, layers: int, rows: int, tokens: int, seed: int) -> list[Any]:
+    """Insert random keys and values into all layers; return numbers of what comes back."""
+    found = []
+    for layer in range(layers):
+        k, v = torch.randn(2, rows, 2, tokens, 3, generator=generator(seed + layer))
+        keys, values = held.insert_kv(layer, k, v)
+        # As text, and so exactly: a cache gives back what it was given.
+        exact = [float.hex(float(part.double().sum())) for part in (keys, values)]
+        found += [list(keys.shape), some(keys), some(values), exact, held.get_pos()]
+    return found
+
+
+def storage(modules: Modules) -> Any:
+    """Return what caches give back while they grow twice, and after a reset."""
+    found = []
+    for seed, (layers, slots) in enumerate(((1, 4), (2, 3), (3, 2))):
+        held = modules["engine"].KVCache(
+            batch_size=2, num_heads=2, seq_len=slots, head_dim=3, num_layers=layers
+        )
+        for round_ in range(2):
+            for step, tokens in enumerate((2, 1, 70, 1, 130)[: 5 - 2 * round_]):
+                found.append(attempt(lambda: _filled(held, layers, 2, tokens, 100 * seed + 10 * step)))  # noqa: B023  # called at once
+            held.reset()
+            found.append(held.get_pos())
+        small = modules["engine"].KVCache(batch_size=2, num_heads=2, seq_len=9, head_dim=3, num_layers=layers)
+        for tokens in (7, 2):
+            found.append(attempt(lambda: _filled(small, layers, 2, tokens, seed + 77)))  # noqa: B023  # called at once
+            small.reset()
+    return found
+
+
+def copied(modules: Modules) -> Any:
+    """Return what a prompt's cache and its copy hold, when both go on in turn."""
+    found = []
+    for seed, (layers, rows, room) in enumerate(((1, 1, 9), (2, 3, 9), (3, 1, 4), (2, 1, 12))):
+        sizes = {"num_heads": 2, "head_dim": 3, "num_layers": layers}
+        one = modules["engine"].KVCache(batch_size=1, seq_len=room, **sizes)
+        many = modules["engine"].KVCache(batch_size=rows, seq_len=12, **sizes)
+        _filled(one, layers, 1, 4, seed)
+        many.prefill(one)
+        found.append(many.get_pos())
+        # First half of the layers' turn of one, then the other: what is written to both would show.
+        for step in range(2):
+            found.append(attempt(lambda: _filled(many, layers, rows, 1, 50 + 10 * step)))  # noqa: B023  # called at once
+            found.append(attempt(lambda: _filled(one, layers, 1, 2, 90 + 10 * step)))  # noqa: B023  # as above
+    return found
+
+
+def refused(modules: Modules) -> Any:
+    """Return which keys, values and copies caches refuse."""
+    found = []
+    for rows, layers in ((2, 1), (3, 2)):
+        sizes = {"num_heads": 2, "seq_len": 8, "head_dim": 3, "num_layers": layers}
+        for k, v in (
+            ((1, 2, 1, 3), (1, 2, 1, 3)),
+            ((rows, 2, 1, 3), (1, 2, 1, 3)),
+            ((rows, 2, 1, 3), (rows, 1, 1, 3)),
+        ):
+            held = modules["engine"].KVCache(batch_size=rows, **sizes)
+            found.append(attempt(lambda: str(held.insert_kv(0, torch.ones(k), torch.ones(v))[1].shape)))  # noqa: B023  # called at once
+        used, one = (modules["engine"].KVCache(batch_size=n, **sizes) for n in (rows, 1))
+        _filled(used, layers, rows, 5, 1)
+        _filled(one, layers, 1, 3, 2)
+        found += [attempt(lambda: used.prefill(one)), used.get_pos()]  # noqa: B023  # called at once
+        fresh = modules["engine"].KVCache(batch_size=rows, **sizes)
+        found += [attempt(lambda: fresh.prefill(used)), fresh.get_pos()]  # noqa: B023  # called at once
     return found

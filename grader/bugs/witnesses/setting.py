@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Sequence
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -167,22 +168,37 @@ def attempt(call: Callable[[], Any]) -> Any:
         return f"raised {type(error).__name__}"
 
 
-def held_bytes(holder: Any) -> int:
-    """Return the bytes of all different storages that an object's attributes reach."""
-    seen: dict[int, int] = {}
-    visited: set[int] = set()
+def reached(holder: Any) -> list[Any]:
+    """Return every object that an object's attributes, lists and dicts reach, itself among them."""
+    found: dict[int, Any] = {}
     todo = [holder]
     while todo:
         one = todo.pop()
-        if id(one) in visited:
+        if id(one) in found:
             continue
-        visited.add(id(one))
-        if isinstance(one, Tensor):
-            seen[one.untyped_storage().data_ptr()] = one.untyped_storage().nbytes()
-        elif isinstance(one, dict):
+        found[id(one)] = one
+        if isinstance(one, dict):
             todo += one.values()
         elif isinstance(one, list | tuple | set):
             todo += one
-        elif hasattr(one, "__dict__") and not isinstance(one, ModuleType | type):
+        elif hasattr(one, "__dict__") and not isinstance(one, Tensor | ModuleType | type):
             todo += vars(one).values()
-    return sum(seen.values())
+    return list(found.values())
+
+
+def held_bytes(holder: Any) -> int:
+    """Return the bytes of all different storages that an object reaches."""
+    storages = [one.untyped_storage() for one in reached(holder) if isinstance(one, Tensor)]
+    return sum({storage.data_ptr(): storage.nbytes() for storage in storages}.values())
+
+
+def held_numbers(holder: Any) -> int:
+    """Return how many numbers stand in the lists and tuples that an object reaches."""
+    lists = [one for one in reached(holder) if isinstance(one, list | tuple)]
+    return sum(isinstance(number, int | float) for one in lists for number in one)
+
+
+def alive_bytes() -> int:
+    """Return the bytes of all different storages of tensors that are alive in this process."""
+    gc.collect()
+    return held_bytes([one for one in gc.get_objects() if type(one) is Tensor])

@@ -104,3 +104,15 @@ def test_an_edit_and_its_inverse_restore_every_byte(old: int, new: int) -> None:
     there = replaced(source, [edit("f", f"x + {old}", f"x + {new}")])
     assert ast.literal_eval(there.split("x + ")[1].split()[0]) == new
     assert replaced(there, [edit("f", f"x + {new}", f"x + {old}")]) == source
+
+
+def test_an_expression_that_becomes_statements_must_be_one_itself() -> None:
+    source = "def f(x):\n    x.run()\n    return x.run()\n"
+    changed = replaced(source, [edit("f", "x.run()", "x.run()\nx.stop()")])
+    assert changed == "def f(x):\n    x.run()\n    x.stop()\n    return x.run()\n"
+    assert replaced(source, [edit("f", "x.run()", "")]) == "def f(x):\n    return x.run()\n"
+
+
+def test_a_name_that_is_not_bound_is_refused() -> None:
+    with pytest.raises(PatternError, match="__z stands in `replace` and not in `find`"):
+        replaced(SOURCE, [edit("free", "__x + __y", "__x + __z")])
