@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib.util
 import io
 import json
 import os
@@ -19,8 +20,6 @@ from pathlib import Path
 from typing import Any
 
 from grader import doctor, watch
-from grader.bugs import command as variants
-from grader.matrix import command as mutate
 from grader.report import Report
 from grader.run import (
     Request,
@@ -119,9 +118,34 @@ def parser() -> argparse.ArgumentParser:
 
     watch.add_to(commands)
     doctor.add_to(commands)
-    variants.add_to(commands)
-    mutate.add_to(commands)
+    add_instructors_commands(commands)
     return top
+
+
+def add_instructors_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the commands that read the catalogue of bugs, or say that this copy has none.
+
+    `grader variants release` leaves the catalogue out, and what reads it.
+    """
+    if importlib.util.find_spec("grader.bugs") is not None:
+        from grader.bugs import command as variants
+        from grader.matrix import command as mutate
+
+        variants.add_to(commands)
+        mutate.add_to(commands)
+        return
+    for name in ("variants", "mutate"):
+        # No prefix of options that anybody can type: whatever it is called with, it says the same.
+        absent = commands.add_parser(
+            name, help="not in this copy, which has no catalogue of bugs", prefix_chars="\0", add_help=False
+        )
+        absent.add_argument("rest", nargs="*", help="whatever it is called with")
+        absent.set_defaults(command=absent_command, name=name, debug=False)
+
+
+def absent_command(options: argparse.Namespace) -> int:
+    """Say that this copy has no catalogue. Raises UsageError."""
+    raise UsageError(f"{options.name}: this copy of the grader has no catalogue of bugs; ask your instructor")
 
 
 def add_output_options(command: argparse.ArgumentParser) -> None:

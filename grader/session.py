@@ -95,17 +95,22 @@ def observe(law: Law, probe: Probe, seed: int) -> Observation:
     chance to show a smaller one. They never change whether it passed.
     """
     probe.begin()
-    observation = observe_run(law, probe, lambda watched: run_all(law, watched, seed))
+    observation = observe_once(law, probe, seed)
     # An error without a traceback is a process that died: a second try would cost a new one.
     raised = observation.verdict == "error" and observation.traceback
     if has_cases(law) and (raised or observation.verdict == "failed"):
         case = law.case
         with without_cases(law):
-            smaller = observe_run(law, probe, lambda watched: run_all(law, watched, seed))
+            smaller = observe_once(law, probe, seed)
         if smaller.verdict == observation.verdict:
             return replace(smaller, seconds=observation.seconds + smaller.seconds)
         law.case = case
     return observation
+
+
+def observe_once(law: Law, probe: Probe, seed: int) -> Observation:
+    """Run one property, its boundaries first, and say how it came out."""
+    return observe_run(law, probe, lambda watched: run_all(law, watched, seed))
 
 
 def run_all(law: Law, probe: Probe, seed: int) -> None:

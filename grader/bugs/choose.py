@@ -8,15 +8,17 @@ may differ between versions of Python, and nothing depends on the order of a set
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import hmac
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from itertools import product
 
-from grader.bugs import variant
 from grader.bugs.bug import Bug
-from grader.bugs.pattern import PatternError
+from grader.bugs.pattern import Edit, PatternError, spans_of
 
 SECRET_BYTES = 16
 """The shortest secret of a course. A shorter one could be found by trying all."""
@@ -99,23 +101,46 @@ def obstacle(bug: Bug, taken: Sequence[Bug], sources: dict[str, str]) -> str:
     against = [one.id for one in taken if one.id in bug.conflicts or bug.id in one.conflicts]
     if against:
         return f"it conflicts with {', '.join(against)}"
-    try:
-        variant.with_bugs(sources, [*taken, bug])
-    except PatternError:
-        variant.with_bugs(sources, [bug])
-        return f"it edits the same place as {', '.join(overlapped(bug, taken, sources))}"
-    return ""
+    own = places(bug, sources)
+    same = [one.id for one in taken if any(overlap(*pair) for pair in product(own, places(one, sources)))]
+    return f"it edits the same place as {', '.join(same)}" if same else ""
 
 
-def overlapped(bug: Bug, taken: Sequence[Bug], sources: dict[str, str]) -> list[str]:
-    """Return the ids of those taken that edit a place which `bug` edits too."""
-    found = []
-    for one in taken:
+Place = tuple[str, int, int]
+"""A file, and where in it an edit starts and ends."""
+
+
+def places(bug: Bug, sources: dict[str, str]) -> tuple[Place, ...]:
+    """Return where a bound bug edits. Raises PatternError, naming the bug, if an edit does not fit."""
+    return places_once(bug.edits, tuple(sources.items()), bug.id)
+
+
+@cache
+def places_once(
+    edits: tuple[Edit, ...], sources: tuple[tuple[str, str], ...], bug_id: str
+) -> tuple[Place, ...]:
+    """Return where edits are made: once for the same ones, since each look takes milliseconds."""
+    texts = dict(sources)
+    found: list[Place] = []
+    for edit in edits:
         try:
-            variant.with_bugs(sources, [one, bug])
-        except PatternError:
-            found.append(one.id)
-    return found
+            spans = spans_of(texts[edit.file], tree_of(texts[edit.file]), edit)
+        except PatternError as error:
+            raise PatternError(f"bug {bug_id}: {error}") from error
+        found += [(edit.file, span.start, span.end) for span in spans]
+    return tuple(found)
+
+
+@cache
+def tree_of(source: str) -> ast.Module:
+    """Return the syntax tree of a source, parsed once."""
+    return ast.parse(source)
+
+
+def overlap(one: Place, other: Place) -> bool:
+    """Say whether two edits touch the same text."""
+    same_start = one[:2] == other[:2]
+    return same_start or (one[0] == other[0] and one[1] < other[2] and other[1] < one[2])
 
 
 def in_order(taken: Sequence[Bug], bugs: Sequence[Bug]) -> tuple[Bug, ...]:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from grader.bugs import catalogue, choose, manifest, variant
+from grader.bugs.audit import Hidden
 from grader.bugs.bug import Bug
 from grader.bugs.choose import Choice, ChoiceError
 from grader.bugs.disguise import disguised
 from grader.bugs.manifest import Recipe
+from grader.bugs.publish import UnknownLaw
+from grader.bugs.release import release
 from grader.matrix.command import add_verify
 from grader.run import REPOSITORY, UsageError
 
@@ -28,6 +31,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     add_list(parts)
     add_make(parts)
     add_verify(parts)
+    add_release(parts)
 
 
 def add_list(parts: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -51,6 +55,32 @@ def add_make(parts: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     add_common(making)
     add_recipe(making)
     making.add_argument("--out", type=Path, required=True, metavar="DIR", help="where nanochat/ is written")
+
+
+def add_release(parts: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `grader variants release`."""
+    releasing = parts.add_parser(
+        "release",
+        help="put together what a student gets",
+        description="A copy with bugs, the notebook, the specification, the published tests and the grader, "
+        "with nothing from which the bugs could be recovered. Give --for and --secret-file where students "
+        "may have this repository: a seed alone can be tried.",
+    )
+    releasing.set_defaults(command=release_command)
+    add_common(releasing)
+    add_recipe(releasing)
+    releasing.add_argument(
+        "--publish-tests",
+        metavar="ID[,ID...]",
+        help="criteria and properties that the student can run (default: those of the whole level)",
+    )
+    releasing.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="BUNDLE",
+        help="a folder, or an archive if it ends in .zip or .tar.gz",
+    )
 
 
 def add_common(part: argparse.ArgumentParser) -> None:
@@ -112,41 +142,72 @@ def list_command(options: argparse.Namespace) -> int:
     return 0
 
 
+@dataclass(frozen=True)
+class Made:
+    """A variant, and what it was made from."""
+
+    sources: dict[str, str]
+    """Its modules, as the student gets them."""
+    plain: dict[str, str]
+    """Its modules before any disguise."""
+    reference: dict[str, str]
+    catalogue: list[Bug]
+    record: dict[str, object]
+    """Its manifest."""
+    bugs: int
+    secrets: tuple[str, ...]
+    """What it was made from that nobody may know."""
+
+
 def make_command(options: argparse.Namespace) -> int:
     """`grader variants make`."""
-    sources, record = made(options, options.out)
+    variant_made = made(options)
     try:
-        variant.write(sources, options.out)
+        variant.write(variant_made.sources, options.out)
     except OSError as error:
         raise UsageError(f"--out {options.out}: {error}") from error
-    hand_over(record, options.manifest)
-    print(f"wrote {options.out / 'nanochat'} with {bugs_in(record)} bugs", file=sys.stderr)
+    hand_over(variant_made.record, options.manifest)
+    print(f"wrote {options.out / 'nanochat'} with {variant_made.bugs} bugs", file=sys.stderr)
     return 0
 
 
-def made(options: argparse.Namespace, folder: Path) -> tuple[dict[str, str], dict[str, object]]:
-    """Return the modules that the options ask for, and their manifest. Raises UsageError.
+def release_command(options: argparse.Namespace) -> int:
+    """`grader variants release`."""
+    one = made(options)
+    published = [] if options.publish_tests is None else options.publish_tests.split(",")
+    hidden = Hidden(one.reference, one.plain, one.catalogue, one.secrets)
+    try:
+        count = release(REPOSITORY, options.level, one.sources, published, hidden, options.out)
+    except UnknownLaw as error:
+        raise UsageError(f"--publish-tests {error}") from error
+    except OSError as error:
+        raise UsageError(f"--out {options.out}: {error}") from error
+    hand_over(one.record, options.manifest)
+    print(f"wrote {count} files to {options.out}, with {one.bugs} bugs", file=sys.stderr)
+    return 0
 
-    `folder` is what the student will get.
-    """
+
+def made(options: argparse.Namespace) -> Made:
+    """Return the variant that the options ask for. Raises UsageError."""
     if options.manifest:
         try:
-            manifest.require_outside(options.manifest, folder)
+            manifest.require_outside(options.manifest, options.out)
         except ValueError as error:
             raise UsageError(f"--manifest {error}") from error
     bugs = catalogue_of(options.level)
     reference = variant.sources_of(REPOSITORY / "reference" / "nanochat")
     if not reference:
         raise UsageError("this copy of the grader has no reference/nanochat to make a variant of")
-    seed = seed_from(options)
+    seed, secrets = seed_from(options)
     choice = chosen(options, bugs, reference, seed)
-    sources = variant.with_bugs(reference, choice.bugs)
+    plain = sources = variant.with_bugs(reference, choice.bugs)
     if options.disguise:
         if seed is None:
             raise UsageError("--disguise needs --seed or --for: each seed has its own disguise")
-        sources = disguised(sources, seed)
+        sources = disguised(plain, seed)
     recipe = Recipe(options.level, seed, options.student, options.disguise)
-    return sources, manifest.record(recipe, choice, bugs, reference, sources)
+    record = manifest.record(recipe, choice, bugs, reference, sources)
+    return Made(sources, plain, reference, bugs, record, len(choice.bugs), secrets)
 
 
 def chosen(
@@ -176,20 +237,24 @@ def chosen(
     return choice
 
 
-def seed_from(options: argparse.Namespace) -> str | None:
-    """Return the seed that the options give or derive, None if they give none. Raises UsageError."""
+def seed_from(options: argparse.Namespace) -> tuple[str | None, tuple[str, ...]]:
+    """Return the seed that the options give or derive, None if they give none, and what must stay secret.
+
+    Raises UsageError.
+    """
     if (options.student is None) != (options.secret_file is None):
         raise UsageError("--for and --secret-file go together: a name alone is a seed that anybody can guess")
     if options.student is None:
-        return None if options.seed is None else str(options.seed)
+        return options.seed, () if options.seed is None else (options.seed,)
     try:
         secret = options.secret_file.read_bytes().strip()
     except OSError as error:
         raise UsageError(f"--secret-file {options.secret_file}: {error.strerror}") from error
     try:
-        return choose.seed_of(options.student, secret, options.seed or "", options.level)
+        seed = choose.seed_of(options.student, secret, options.seed or "", options.level)
     except ValueError as error:
         raise UsageError(f"--for {options.student}: {error}") from error
+    return seed, (seed, secret.decode("utf-8", errors="replace"))
 
 
 def hand_over(record: dict[str, object], file: Path | None) -> None:
@@ -201,13 +266,6 @@ def hand_over(record: dict[str, object], file: Path | None) -> None:
         file.write_text(manifest.text_of(record), encoding="utf-8", newline="\n")
     except OSError as error:
         raise UsageError(f"--manifest {file}: {error.strerror}") from error
-
-
-def bugs_in(record: dict[str, object]) -> int:
-    """Return how many bugs a manifest names."""
-    bugs = record["bugs"]
-    assert isinstance(bugs, list)
-    return len(bugs)
 
 
 def catalogue_of(level: int) -> list[Bug]:

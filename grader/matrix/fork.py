@@ -9,6 +9,7 @@ import json
 import mmap
 import os
 import resource
+import signal
 import struct
 import sys
 import traceback
@@ -21,7 +22,7 @@ from hypothesis import Phase, settings
 from grader.matrix.job import FOLDER, Job, fingerprint
 from grader.matrix.outcome import cell_of
 from grader.matrix.proof import Tracer
-from grader.sandbox import confine
+from grader.sandbox import kernel
 from grader.sandbox.local import LocalProbe
 from grader.session import observe, observe_once
 from specs.law import Law
@@ -45,7 +46,7 @@ class ForkProbe(LocalProbe):
         self._law = 0
         self._count = 0
 
-    def begin(self, law: int) -> None:
+    def enter(self, law: int) -> None:
         """Say which property begins."""
         self._law = law
         BEAT.pack_into(self._beat, 0, law, self._count)
@@ -63,7 +64,7 @@ def confined(work: Callable[[int], None], pipe: int, session: int, memory_bytes:
     code = 3
     try:
         os.setpgid(0, 0)
-        confine.end_with(session)
+        end_with(session)
         nowhere = os.open(os.devnull, os.O_RDWR)
         for descriptor in (0, 1, 2):
             os.dup2(nowhere, descriptor)
@@ -80,6 +81,14 @@ def confined(work: Callable[[int], None], pipe: int, session: int, memory_bytes:
         os._exit(code)
 
 
+def end_with(session: int) -> None:
+    """Have the kernel kill this process when the session ends, however it ends (Linux)."""
+    if sys.platform == "linux":
+        kernel.end_with_parent(signal.SIGKILL)
+        if os.getppid() != session:  # it ended before the line above
+            os._exit(1)
+
+
 def judge(job: Job, first: int, laws: Mapping[str, Law], seed: int, beat: mmap.mmap, pipe: int) -> None:
     """Try the properties of a job from number `first` on, and send each outcome and then the proof."""
     sys.modules.pop("nanochat", None)
@@ -90,7 +99,7 @@ def judge(job: Job, first: int, laws: Mapping[str, Law], seed: int, beat: mmap.m
         send(pipe, {"lines": lines_of_import(probe, tracer, job), "law": ""})
     for number in range(first, len(job.laws)):
         law = laws[job.laws[number]]
-        probe.begin(number)
+        probe.enter(number)
         if job.until == "all":
             cell = cell_of(observe(law, probe, seed))
         else:

@@ -18,8 +18,8 @@ KINDS: dict[str, tuple[Finder, float]] = {
     "statements": (order.statements, 0.5),
     "branches": (branches.find, 0.5),
     "spelling": (spelling.find, 0.5),
-    "names": (names.find, 0.8),
-    "prose": (prose.find, 0.6),
+    "names": (names.find, 0.9),
+    "prose": (prose.find, 0.7),
 }
 """What finds the candidates of each kind, and what share of them is made."""
 
