@@ -343,6 +343,11 @@ def test_a_tie_at_the_kth_place_admits_no_more_than_k(probe: Probe, seed: int) -
 
 @law(
     examples=8,
+    cases=[
+        {"temperature": 1.0, "top_k": None, "seed": 0},
+        {"temperature": 0.5, "top_k": 3, "seed": 0},
+        {"temperature": 0.0, "top_k": None, "seed": 0},
+    ],
     temperature=st.sampled_from([0.0, 0.5, 1.0, 2.0]),
     top_k=st.sampled_from([None, 1, 3, 100]),
     seed=seeds,
