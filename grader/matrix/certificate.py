@@ -184,7 +184,8 @@ def judgement(
     calm = sorted(set(bug.disturbs) - broken)
     if calm:
         wrong.append(("disturbs", f"it is said to break {', '.join(calm)}, and does not"))
-    for file, spots in row.proof.missing.items():
+    # One of several places may be the message of an error that the broken code no longer raises.
+    for file, spots in row.proof.missing.items() if not row.proof.ran else ():
         lines = "; ".join(", ".join(map(str, spot)) for spot in spots)
         wrong.append(("id", f"no property runs line {lines} of its {file}, so no verdict is about that edit"))
     refused = tuple(str(place.error(reason, name)) for name, reason in wrong)

@@ -31,6 +31,8 @@ def refusals(one: Row = CAUGHT, at_bug: object = OTHER, **changes: object) -> tu
 
 def test_a_bug_that_its_criterion_notices_is_not_refused() -> None:
     assert refusals() == ()
+    partly = row("b", cell("rotary.one", "raised"), ran={"gpt.py": [5]}, missing={"gpt.py": [[7, 8]]})
+    assert refusals(partly) == ()
     assert (
         refusals(row("b", cell("rotary.one", "raised"), cell("cache.two", "timeout")), disturbs=("cache",))
         == ()
