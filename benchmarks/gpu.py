@@ -33,12 +33,16 @@ ROWS, PROMPT, TOKENS = 4, 64, 200
 def main() -> None:
     """Run everything and print the report."""
     options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument(
+        "submissions", nargs="*", help="folders (default: the reference, student/ and every alternate)"
+    )
     options.add_argument("--jobs", type=int, default=4, help="submissions graded at a time")
+    options.add_argument("--isolation", default="strict", help="as for `grader run` (default: %(default)s)")
     options.add_argument("--out", type=Path, help="also write the report there")
     arguments = options.parse_args()
     lines: list[str] = []
     # The short part first, and each part kept as soon as it is there: a run may be cut off.
-    for part in (header, memory, lambda: verdicts(arguments.jobs)):
+    for part in (header, memory, lambda: verdicts(arguments)):
         lines += part()
         print("\n".join(lines[-40:]))
         if arguments.out:
@@ -58,14 +62,13 @@ def header() -> list[str]:
     ]
 
 
-def verdicts(jobs: int) -> list[str]:
-    """Grade the reference, the student copy and every alternate in both dtypes."""
+def verdicts(arguments: argparse.Namespace) -> list[str]:
+    """Grade the submissions in both dtypes."""
     alternates = sorted(str(path.parent) for path in (ROOT / "tests" / "alternates").glob("*/nanochat"))
-    runs = [
-        (name, dtype) for name in ["reference", "student", *alternates] for dtype in ("float32", "bfloat16")
-    ]
-    with ThreadPoolExecutor(jobs) as pool:
-        records = list(pool.map(lambda run: grade(*run), runs))
+    names = arguments.submissions or ["reference", "student", *alternates]
+    runs = [(name, dtype) for name in names for dtype in ("float32", "bfloat16")]
+    with ThreadPoolExecutor(arguments.jobs) as pool:
+        records = list(pool.map(lambda run: grade(*run, arguments.isolation), runs))
     lines = ["| submission | dtype | points | not passed | seconds |", "|---|---|---|---|---|"]
     for (name, dtype), record in zip(runs, records, strict=True):
         level = record["levels"][0]
@@ -80,11 +83,11 @@ def verdicts(jobs: int) -> list[str]:
     return [*lines, ""]
 
 
-def grade(submission: str, dtype: str) -> dict[str, Any]:
+def grade(submission: str, dtype: str, isolation: str) -> dict[str, Any]:
     """Return the record of one run on the GPU."""
     command = [sys.executable, "-m", "grader", "run", "--level", "3", "--json", "--device", "cuda"]
     result = subprocess.run(
-        [*command, "--dtype", dtype, "--submission", submission],
+        [*command, "--dtype", dtype, "--submission", submission, "--isolation", isolation],
         capture_output=True,
         text=True,
         check=False,

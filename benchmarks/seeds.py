@@ -1,6 +1,6 @@
 """False alarms: the reference and every alternate, over many seeds, in this process and in one of its own.
 
-    python benchmarks/seeds.py [--seeds 20] [--isolation none|basic] [--jobs 2] [SUBMISSION ...]
+    python benchmarks/seeds.py [--seeds 20] [--isolation LEVEL] [--jobs 2] [SUBMISSION ...]
 
 Prints a Markdown table and every property that did not pass; exits with 1 if there was one.
 """
@@ -29,16 +29,20 @@ def main() -> int:
         "submissions", nargs="*", help="folders (default: the reference and every alternate)"
     )
     options.add_argument("--seeds", type=int, default=20, help="how many seeds, from 0")
-    options.add_argument("--isolation", default="basic", choices=("basic", "none"), help="where probes run")
+    options.add_argument("--isolation", default="strict", help="where probes run")
     options.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"), help="of the models")
     options.add_argument("--jobs", type=int, default=2, help="gradings at a time")
+    options.add_argument("--first", type=int, default=0, help="the first seed")
+    options.add_argument("--log", type=Path, help="append a line for each grading as it ends")
     arguments = options.parse_args()
     alternates = sorted(str(path.parent) for path in (ROOT / "tests" / "alternates").glob("*/nanochat"))
     submissions = arguments.submissions or ["reference", *alternates]
-    runs = [(name, seed) for name in submissions for seed in range(arguments.seeds)]
+    seeds = range(arguments.first, arguments.first + arguments.seeds)
+    # Seed by seed, so that a run that is cut off has tried every submission.
+    runs = [(name, seed) for seed in seeds for name in submissions]
     with ThreadPoolExecutor(arguments.jobs) as pool:
         start = time.perf_counter()
-        records = list(pool.map(lambda run: grade(*run, arguments.isolation, arguments.dtype), runs))
+        records = list(pool.map(lambda run: logged(*run, arguments), runs))
     alarms = [(run, *alarm) for run, record in zip(runs, records, strict=True) for alarm in broken(record)]
     print(f"isolation {arguments.isolation}, {arguments.dtype}, {time.perf_counter() - start:.0f} s\n")
     print("| submission | runs | properties checked | did not pass |\n|---|---|---|---|")
@@ -50,6 +54,18 @@ def main() -> int:
     for (name, seed), law, message in alarms:
         print(f"\n{name}, seed {seed}, {law}: {message}")
     return 1 if alarms else 0
+
+
+def logged(submission: str, seed: int, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Grade, and append what came of it to the log."""
+    record = grade(submission, seed, arguments.isolation, arguments.dtype)
+    if arguments.log:
+        checked = sum(len(one["properties"]) for one in record["levels"][0]["criteria"])
+        wrong = [f"{law}: {message}" for law, message in broken(record)]
+        line = json.dumps([Path(submission).name, seed, arguments.isolation, checked, wrong])
+        with arguments.log.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+    return record
 
 
 def grade(submission: str, seed: int, isolation: str, dtype: str) -> dict[str, Any]:

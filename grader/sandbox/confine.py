@@ -62,7 +62,7 @@ def confine(start: Start) -> str:
     ):  # its files are no longer this process's once the user changes
         Path("/proc/self/oom_score_adj").write_text("900")
     user = other_user(start)
-    readable = python_folders()
+    readable = python_folders(start["device"])
     if strict:
         enter_namespaces()
         filesystem.enter(start, os.getuid() if user is None else user)

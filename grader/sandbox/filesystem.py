@@ -33,7 +33,7 @@ def enter(start: Start, user: int) -> None:
     os.mkdir(root + "/proc", 0o555)
     submission = start["submission"]
     copied = not readable_by_others(Path(submission))
-    for path in _outer_first([*python_folders(), *([] if copied else [submission])]):
+    for path in _outer_first([*python_folders(start["device"]), *([] if copied else [submission])]):
         _show(path, root)
     if copied:
         copy(submission, root + submission)

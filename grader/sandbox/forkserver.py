@@ -13,6 +13,7 @@ import gc
 import importlib.util
 import json
 import os
+import select
 import signal
 import socket
 import sys
@@ -29,10 +30,11 @@ _PACKAGES = frozenset({"grader", "grader.sandbox", "specs", "specs.probes"})
 _MODULES = frozenset(f"grader.sandbox.{name}" for name in _OURS)
 _DESCRIPTORS = 5
 _LARGEST_REQUEST = 1 << 20
+_IDLE_SECONDS = 0.3
 
 
 def main() -> None:
-    """Prepare, then fork for every request until no judge is left."""
+    """Prepare, then fork for every request until no judge is left; import what is slow when there is time."""
     options = json.loads(sys.argv.pop())
     control = socket.socket(fileno=options["control"])
     control.set_inheritable(False)
@@ -40,7 +42,13 @@ def main() -> None:
     sys.meta_path.insert(0, finder)
     check = prepare(Path(options["specs"]))
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # keepers are not waited for
-    while request := next_request(control):
+    idle_seconds: float | None = _IDLE_SECONDS
+    while True:
+        if idle_seconds is not None and not select.select([control], [], [], idle_seconds)[0]:
+            warm_up()
+            idle_seconds = None
+        if (request := next_request(control)) is None:
+            return
         message, descriptors = request
         if os.fork() == 0:
             try:
@@ -58,10 +66,13 @@ def prepare(specs: Path) -> Callable[[], None]:
     Return what notices a change of the latter.
     """
     import numpy
-    import tiktoken
     import torch
 
-    del numpy, tiktoken
+    del numpy
+    for package in ("tiktoken", "rustbpe"):
+        # Only tokenizers need them: where they are missing, whoever imports them says so.
+        with contextlib.suppress(ImportError):
+            importlib.import_module(package)
     torch.set_num_threads(1)
     for name in _OURS:
         importlib.import_module(f"grader.sandbox.{name}")
@@ -77,6 +88,19 @@ def prepare(specs: Path) -> Callable[[], None]:
     gc.collect()
     gc.freeze()
     return check
+
+
+def warm_up() -> None:
+    """Import what torch imports late, when the first forks already have their work.
+
+    The first operation on the meta device imports 800 modules, which takes a second in every fork that builds
+    a model there. Done before the first request it would only move that second to the start.
+    """
+    import torch
+
+    torch.outer(torch.ones(2, device="meta"), torch.ones(2, device="meta")).cos()
+    gc.collect()
+    gc.freeze()
 
 
 def next_request(control: socket.socket) -> tuple[dict[str, object], list[int]] | None:

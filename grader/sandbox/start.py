@@ -33,7 +33,7 @@ class Start(TypedDict):
     disk_bytes: int
 
 
-def python_folders() -> list[str]:
+def python_folders(device: str = "cpu") -> list[str]:
     """Return the folders that Python and the libraries it loads live in; nothing of the judge's."""
     prefixes = [sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix]
     # Where one of these is a whole system ("/usr"), only what is Python's or a library is taken.
@@ -43,7 +43,8 @@ def python_folders() -> list[str]:
     libraries = ["/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib"]
     search = os.environ.get("LD_LIBRARY_PATH", "").split(":")
     settings = ["/etc/ld.so.cache", "/etc/localtime", "/usr/share/zoneinfo"]
-    return existing([*python, *packages, *standard, *libraries, *search, *settings])
+    cuda = ["/usr/local/nvidia", "/usr/local/cuda", "/sys"] if device == "cuda" else []
+    return existing([*python, *packages, *standard, *libraries, *search, *settings, *cuda])
 
 
 def device_files(device: str) -> list[str]:

@@ -19,7 +19,7 @@ from grader.bugs import catalogue, variant
 from .hostile import HOSTILE, sources_of
 
 ROOT = Path(__file__).parents[3]
-BUGS = catalogue.load(3)
+BUGS = [bug for bug in catalogue.load(3) if bug.classic]
 ALTERNATES = sorted(path.parent for path in (ROOT / "tests" / "alternates").glob("*/nanochat"))
 
 Grade = Callable[[str], dict[str, Any]]
