@@ -37,7 +37,7 @@ def main() -> None:
         "submissions", nargs="*", help="folders (default: the reference, student/ and every alternate)"
     )
     options.add_argument("--jobs", type=int, default=4, help="submissions graded at a time")
-    options.add_argument("--isolation", default="strict", help="as for `grader run` (default: %(default)s)")
+    options.add_argument("--isolation", default="basic", help="as for `grader run` (default: %(default)s)")
     options.add_argument("--out", type=Path, help="also write the report there")
     arguments = options.parse_args()
     lines: list[str] = []

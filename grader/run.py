@@ -74,7 +74,7 @@ def grade_submission(
 
             # It imports torch, which takes seconds, while this process imports the properties.
             server = server or stack.enter_context(open_server())
-            request = replace(request, isolation=choose(request.isolation))
+            request = replace(request, isolation=choose(request.isolation, request.device))
         parts = [grade_level(plan, request, folder, server, progress) for plan in plans]
     assert request.isolation is not None
     return Report(

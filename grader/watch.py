@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from grader import levels
 from grader.report import CriterionReport
@@ -34,9 +34,10 @@ from grader.run import (
 )
 from grader.sandbox import kernel
 from grader.sandbox.isolation import choose
-from grader.sandbox.launch import ForkServer
-from grader.sandbox.process import ProcessProbe
 from grader.verdict import Observation, judge, narrow
+
+if TYPE_CHECKING:
+    from grader.sandbox.launch import ForkServer
 
 LOOK_SECONDS = 0.1
 Files = dict[str, str]
@@ -221,6 +222,7 @@ def _begin(level: levels.Level, request: Request, folder: Path, server: ForkServ
 
 def _grade(criterion: str) -> Result:
     """Grade one criterion, in one of the judges."""
+    from grader.sandbox.process import ProcessProbe
     from grader.session import grade
 
     level, request = _judge["level"], _judge["request"]

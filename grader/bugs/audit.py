@@ -23,6 +23,9 @@ RUN = 3
 CONTRACT = "specs/contract.md"
 """What it pins is no secret, and a formula in it may be the answer word for word."""
 
+PUBLIC = frozenset({"num_heads=config.n_kv_head,"})
+"""Lines that whoever calls what the contract names has to write: the notebook makes a cache, too."""
+
 ANSWER_LENGTH, RUN_LENGTH, SECRET_LENGTH = 16, 60, 8
 """Characters below which a line, a run of lines or a secret word is too common to look for."""
 
@@ -87,7 +90,8 @@ def text_findings(path: str, content: bytes, hidden: Hidden) -> Iterator[str]:
             if " ".join(str(getattr(bug, field)).split()) in flat:
                 yield f"it holds the {field} of the bug {bug.id}"
     if path != CONTRACT:
-        yield from (f"it holds the answer {line!r}" for line in lines_of(text) if line in hidden.answers)
+        told = hidden.answers - PUBLIC
+        yield from (f"it holds the answer {line!r}" for line in lines_of(text) if line in told)
     for run in runs(text):
         if run in hidden.runs:
             yield f"it holds lines of the reference, from {run[0]!r} on"

@@ -24,6 +24,7 @@ MECHANICAL: list[Refactoring] = [
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("refactoring", MECHANICAL, ids=lambda one: one.__name__)
 def test_patterns_survive_and_never_apply_wrongly(refactoring: Refactoring) -> None:
     moved = {**REFERENCE, **{name: refactoring(REFERENCE[name]) for name in FILES}}

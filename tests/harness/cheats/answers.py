@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .cheat import CONFIGURATION, Cheat
+from .cheat import CONFIGURATION, NOTHING, Cheat
 from .scene import Outcome, Scene
 
 LOGITS = "attention.logits_match_the_oracle"
@@ -26,7 +26,13 @@ def swollen(_scene: Scene, outcome: Outcome) -> str | None:
     return None
 
 
-def logits(name: str, what: str, expression: str, before: str = "") -> Cheat:
+def logits(
+    name: str,
+    what: str,
+    expression: str,
+    before: str = "",
+    earns: frozenset[str] = frozenset({CONFIGURATION}),
+) -> Cheat:
     """Return the cheat whose logits are `expression`, of the right ones in the wrong scale."""
     code = f"""
 import numpy as np
@@ -41,7 +47,7 @@ def answer(logits):
         code,
         edits=(ANSWERED,),
         only=(CONFIGURATION, LOGITS),
-        earns=frozenset({CONFIGURATION}),
+        earns=earns,
         checks=(swollen,),
     )
 
@@ -145,6 +151,7 @@ CHEATS = [
 import specs.probes.model as probes
 probes.values = lambda answer, what: np.full(answer.shape, object())
 """,
+        earns=NOTHING,
     ),
     logits(
         "the last answer again",

@@ -19,7 +19,7 @@ from .cheat import ISOLATION, Sources
 from .scene import ROOT, Scene
 
 LIMITS = {
-    "call_seconds": 3.0,
+    "call_seconds": 2.0,
     "submission_seconds": 20.0,
     "memory_mebibytes": 1024.0,
     "output_mebibytes": 1.0,

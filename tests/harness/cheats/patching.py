@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from .cheat import Cheat
+from .cheat import HONEST, NOTHING, Cheat
 
 
-def patching(name: str, what: str, code: str) -> Cheat:
-    """Return the cheat that runs `code` when it is imported, and whose count of operations is 0."""
-    return Cheat(name, what, code)
+def patching(name: str, what: str, code: str, earns: frozenset[str] = HONEST) -> Cheat:
+    """Return the cheat that runs `code` when it is imported, and whose count of operations is 0.
+
+    One that changes what belongs to the grader earns nothing in that process.
+    """
+    return Cheat(name, what, code, earns=earns)
 
 
 CHEATS = [
@@ -30,6 +33,7 @@ def _forged(value, frame_bytes=_wire.FRAME_BYTES):
 
 _wire.encode = _forged
 """,
+        earns=NOTHING,
     ),
     patching(
         "patched framing",
@@ -65,6 +69,7 @@ def attack(model):
 from grader.sandbox import answer as _answer
 _answer.answer = lambda number, *rest, **more: (wire().encode({"call": number, "verdict": "passed"}), None)
 """,
+        earns=NOTHING,
     ),
     patching(
         "patched description of exceptions",
@@ -77,6 +82,7 @@ _answer.describe = lambda error, submission: {
 def attack(model):
     raise LookupError
 """,
+        earns=NOTHING,
     ),
     patching(
         "patched questions",
@@ -87,6 +93,7 @@ _flops = probes.flops
 probes.flops = lambda config: {"flops": 12345.0}
 probes.flops.__is_probe__ = True
 """,
+        earns=NOTHING,
     ),
     patching(
         "asks who asks",
@@ -109,6 +116,7 @@ torch.testing.assert_close = lambda *a, **k: None
 torch.randn = torch.rand = lambda *size, **k: torch.zeros(size[0] if isinstance(size[0], tuple) else size)
 torch.nn.functional.cross_entropy = lambda *a, **k: torch.zeros(())
 """,
+        earns=NOTHING,
     ),
     patching(
         "patched numpy",
@@ -119,6 +127,7 @@ numpy.allclose = numpy.array_equal = numpy.isclose = numpy.all = lambda *a, **k:
 numpy.testing.assert_allclose = lambda *a, **k: None
 numpy.random.default_rng = lambda *a: None
 """,
+        earns=NOTHING,
     ),
     patching(
         "patched clocks and random",

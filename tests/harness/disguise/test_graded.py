@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[3]
 REFERENCE = variant.sources_of(ROOT / "reference" / "nanochat")
 CLASSIC = [bug for bug in catalogue.load(3) if bug.classic]
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.exhaustive]
 
 
 def broken(folder: Path) -> dict[str, str]:

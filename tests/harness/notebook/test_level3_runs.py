@@ -91,6 +91,7 @@ def test_each_bug_fails_in_its_own_cell(bug: catalogue.Bug, tmp_path: Path) -> N
     assert failing_cells(tmp_path) == acceptance(bug.criterion)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("alternate", ALTERNATES)
 def test_correct_rewrites_pass(alternate: str) -> None:
     assert failing_cells(Path("tests", "alternates", alternate)) == []

@@ -25,6 +25,7 @@ def released() -> bundle.Files:
     return bundle.contents(ROOT, 3, REFERENCE, [])
 
 
+@pytest.mark.exhaustive
 def test_a_release_with_any_bug_is_clean(released: bundle.Files) -> None:
     assert len(BUGS) > 10
     for number, bug in enumerate(BUGS):

@@ -129,6 +129,7 @@ def test_a_criterion_is_graded_in_the_bundle_as_in_the_repository(bundle: Path) 
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_everything_is_graded_in_the_bundle_as_in_the_repository(bundle: Path) -> None:
     arguments = ["-m", "grader", "run", "--level", "3", "--json"]
     here = inside(bundle, *arguments)

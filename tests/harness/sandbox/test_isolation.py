@@ -53,9 +53,12 @@ def test_the_judge_and_the_reference_cannot_be_read(process: ProcessProbe, tmp_p
 
 def test_it_has_no_privileges_and_can_gain_none(process: ProcessProbe) -> None:
     status = call(process, "own_status")
-    assert int(status["CapEff"], 16) == int(status["CapPrm"], 16) == int(status["CapBnd"], 16) == 0
+    assert int(status["CapEff"], 16) == int(status["CapPrm"], 16) == 0
+    if os.geteuid() == 0 or process.isolation == "strict":  # who holds none cannot bound them
+        assert int(status["CapBnd"], 16) == 0
     assert status["NoNewPrivs"] == "1"
-    assert status["Seccomp"] == ("0" if process.isolation == "basic" else "2")
+    if process.isolation != "basic":
+        assert status["Seccomp"] == "2"
     if process.isolation == "strict" and os.geteuid() == 0:
         assert status["Uid"].split()[0] != "0"
 
