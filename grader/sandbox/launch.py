@@ -158,7 +158,7 @@ class ForkServer:
                 child.gone = True
                 child.kill()
                 raise GraderFault(
-                    f"cannot ask for a submission process: {error}\n{self.complaint()}"
+                    not_ready(f"the fork server has ended ({error})", self.complaint())
                 ) from error
         for descriptor in (questions, answers, printed, complained):
             os.set_blocking(descriptor, False)
@@ -223,6 +223,15 @@ class ForkServer:
             raise GraderFault(f"cannot start a fork server with {sys.executable}: {error}") from error
         finally:
             theirs.close()
+
+
+def not_ready(why: str, complaint: str) -> str:
+    """Say that no submission process can be had, and what to try."""
+    return (
+        f"the process for the submission did not become ready: {why}\n{complaint}".rstrip()
+        + "\n(`grader doctor` says what this machine offers; the process imports torch and numpy with the "
+        "Python that runs the grader: try that by hand)"
+    )
 
 
 def descendants_of(process_id: int) -> list[psutil.Process]:

@@ -10,7 +10,7 @@ from typing import Any, Self
 from grader.sandbox import memory, wire
 from grader.sandbox.conclude import check_reply, conclude, no_answer
 from grader.sandbox.conversation import Conversation, Printed
-from grader.sandbox.launch import Child, ForkServer
+from grader.sandbox.launch import Child, ForkServer, not_ready
 from grader.sandbox.limits import Limits
 from specs.outcomes import GraderFault, SubmissionRaised, SubmissionStopped, SubmissionTimeout
 from specs.probes import registry
@@ -161,11 +161,7 @@ class ProcessProbe:
                 assert self._server is not None
                 said = child.told.get("refused") or stop
                 complaint = f"{printed}\n{self._server.complaint()}".strip()
-                raise GraderFault(
-                    f"the process for the submission did not become ready: {said}\n{complaint}".rstrip()
-                    + "\n(`grader doctor` says what this machine offers; the process imports torch and numpy "
-                    "with the Python that runs the grader: try that by hand)"
-                ) from stop
+                raise GraderFault(not_ready(str(said), complaint)) from stop
             finally:
                 conversation.close()
                 if not self.versions:

@@ -352,9 +352,10 @@ def test_a_process_that_never_gets_ready_is_the_graders_fault() -> None:
 def test_a_python_without_torch_is_the_graders_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     bare = shutil.which("true")
     monkeypatch.setattr(sys, "executable", bare)
+    # It ends at once, perhaps before it is asked for anything.
     with (
-        ProcessProbe(SUBMISSIONS / "hostile") as probe,
         pytest.raises(GraderFault, match=r"did not become ready: .*\n.*imports torch"),
+        ProcessProbe(SUBMISSIONS / "hostile") as probe,
     ):
         probe("selftest.echo", value=1)
 
