@@ -34,6 +34,7 @@ from grader.run import (
 )
 from grader.sandbox import kernel
 from grader.sandbox.isolation import choose
+from grader.sandbox.start import ISOLATIONS
 from grader.verdict import Observation, judge, narrow
 
 if TYPE_CHECKING:
@@ -73,8 +74,11 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 def watch_command(options: argparse.Namespace) -> int:
     """`grader watch`: until interrupted."""
-    if options.isolation == "none":
-        raise UsageError("--isolation none: watching needs a process of the submission's own")
+    if options.isolation not in (None, *ISOLATIONS):
+        raise UsageError(
+            f"--isolation {options.isolation}: watching needs a process of the submission's own; "
+            f"there are {', '.join(ISOLATIONS)}"
+        )
     numbers = choose_levels(options.level)
     if len(numbers) != 1:
         raise UsageError("--level all: watch one level at a time")

@@ -8,7 +8,9 @@ Theory of operation:
                    read the answer, drain what    ◄── answer.py  runs the probe, answers with a value
                    was printed, watch clock and                  or with what was raised
                    memory, kill
-      launch.py    how a process is started and stopped
+      launch.py    asks the fork server           ──► forkserver.py  has torch, forks
+                   hears of the process's end     ◄── keeper.py      forks child.py, clears up after it
+                                                      confine.py     what child.py gives up first
       conclude.py  an answer → a value, or an exception of `specs.outcomes`
     LocalProbe: the same answer.py and conclude.py with the bytes handed over in one process
 

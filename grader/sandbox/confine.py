@@ -21,7 +21,7 @@ from pathlib import Path
 from grader.sandbox import filesystem, kernel, landlock, seccomp
 from grader.sandbox.start import Start, device_files, python_folders
 
-# RLIMIT_NPROC counts all threads of the user, not of this process: room for what else they may start.
+# No account has an id like this; RLIMIT_NPROC counts all threads of a user, so each submission has its own.
 _FIRST_USER = 0x4E47_0000
 _NOBODY = 65534
 _OPEN_FILES = 1024

@@ -139,8 +139,6 @@ class Cheat:
     checks: tuple[Check, ...] = ()
     alone: bool = False
     """Grade it in a process of its own: it may kill the judge."""
-    hole: str = ""
-    """Why it earns more than it should today, at every isolation; empty if it does not."""
 
     def sources(self, reference: Sources) -> dict[str, str]:
         """Return its files by their path in the submission."""

@@ -33,9 +33,6 @@ def test_a_cheat_earns_no_more_than_its_honest_part(
     outcome = scene.grade(cheat, isolation, server)
     wrong = [*unearned(cheat, outcome), *scene.harm()]
     wrong += [harm for check in cheat.checks if (harm := check(scene, outcome))]
-    if cheat.hole:
-        assert wrong, f"this hole is closed, so take its `hole` away: {cheat.hole}"
-        pytest.xfail(cheat.hole)
     if wrong and ISOLATION.index(isolation) < ISOLATION.index(cheat.stopped_at):
         pytest.xfail(f"stopped at {cheat.stopped_at}, not at {isolation}: {'; '.join(wrong)}")
     assert not wrong, wrong

@@ -105,6 +105,7 @@ def test_files_are_seen_when_they_change(tmp_path: Path) -> None:
     ("words", "message"),
     [
         (["--level", "3", "--isolation", "none"], "a process of the submission's own"),
+        (["--level", "3", "--isolation", "other"], "there are strict, medium, basic"),
         (["--level", "9"], "there is no such level"),
         (["--level", "3", "--submission", "nowhere"], "there is no such folder"),
     ],
