@@ -6,6 +6,7 @@ import json
 import os
 import queue
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -23,6 +24,11 @@ ROOT = Path(__file__).parents[3]
 pytestmark = pytest.mark.slow
 
 
+def heed_interrupts() -> None:
+    """Undo what a shell does to a command in the background: it ignores SIGINT, and hands that on."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Watched:
     """A running `grader watch --json` on a copy of the student's folder."""
 
@@ -30,7 +36,9 @@ class Watched:
         self.folder = folder
         shutil.copytree(ROOT / "student" / "nanochat", folder / "nanochat")
         command = [sys.executable, "-m", "grader", "watch", "--level", "3", "--json", "--submission", folder]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ})
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, text=True, env={**os.environ}, preexec_fn=heed_interrupts
+        )
         self.lines: queue.Queue[dict[str, Any]] = queue.Queue()
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
@@ -117,6 +125,6 @@ def test_wrong_usage(words: list[str], message: str, capsys: pytest.CaptureFixtu
 
 def test_an_interrupted_watch_leaves_nothing(watched: Watched) -> None:
     watched.round()
-    watched.process.send_signal(2)
+    watched.process.send_signal(signal.SIGINT)
     assert watched.process.wait(timeout=20) == 130
     time.sleep(0.2)
