@@ -95,18 +95,24 @@ def test_a_save_grades_what_it_can_have_changed(watched: Watched) -> None:
     assert third["tools"]["verdict"] == "failed"
 
 
-def test_files_are_seen_when_they_change(tmp_path: Path) -> None:
-    package = tmp_path / "nanochat"
-    package.mkdir()
-    pauses: list[float] = []
+def test_files_are_seen_when_they_have_been_written(tmp_path: Path) -> None:
+    file = tmp_path / "nanochat" / "m.py"
+    file.parent.mkdir()
+    texts = ["", "x =", "x = 1", "x = 1", "x = 1", "x = 2", "x = 2"]
+    written: list[str] = []
 
-    def save(seconds: float) -> None:
-        pauses.append(seconds)
-        (package / f"m{len(pauses)}.py").write_text("x = 1")
+    def save(_: float) -> None:
+        written.append(texts[len(written)])
+        file.write_text(written[-1])
 
     seen = watch.saves(tmp_path, save)
-    assert [len(next(seen)) for _ in range(3)] == [0, 1, 2]
-    assert len(pauses) == 2
+    assert next(seen) == {}
+    one = next(seen)
+    assert written == texts[:4]
+    two = next(seen)
+    assert written == texts
+    assert list(one) == list(two) == ["nanochat/m.py"]
+    assert one != two
 
 
 @pytest.mark.parametrize(
