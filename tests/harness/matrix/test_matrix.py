@@ -36,6 +36,8 @@ def test_correct_code_passes_every_property(grade: Grade, level: int, name: str)
     assert all(c["points"] == c["max_points"] > 0 for c in criteria(record).values())
 
 
+# The student copy shows as much in a tenth of the time, but not which bug it is that breaks too much.
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("bug", CLASSIC, ids=lambda bug: bug.id)
 def test_a_bug_breaks_its_own_criterion_and_no_other(grade: Grade, bug: Bug) -> None:
     record = grade(bug.level, f"bug {bug.id}")
