@@ -7,15 +7,19 @@ from typing import Any
 
 from specs.compare import broken, expect, quoted
 from specs.oracles import bytepairs
+from specs.oracles.bytepairs import Shown
 from specs.probe import Probe
 from specs.texts import FIRST_LEARNED, LEAST, Learning
 
 
-def learn(probe: Probe, texts: Sequence[str], vocab_size: int, form: str = "list") -> list[bytes]:
-    """Train on `texts` and return the bytes of the learned tokens; LawBroken if an id has none."""
+def learn(probe: Probe, texts: Sequence[str], vocab_size: int, form: str = "list") -> list[Shown]:
+    """Train on `texts` and return the learned tokens."""
     answer = probe("tokenizer.learned", texts=list(texts), vocab_size=vocab_size, form=form)
     expect_size(answer["size"], vocab_size)
-    return all_bytes(answer["tokens"], FIRST_LEARNED)
+    return [
+        data if data else text if isinstance(text, str) else b""
+        for data, text in zip(answer["bytes"], answer["texts"], strict=True)
+    ]
 
 
 def expect_size(size: Any, vocab_size: int) -> None:
@@ -27,39 +31,28 @@ def expect_size(size: Any, vocab_size: int) -> None:
         )
 
 
-def all_bytes(tokens: Sequence[bytes | None], first: int) -> list[bytes]:
-    """Return the bytes of ids from `first` on; LawBroken if `decode` shows none for one of them."""
-    found = []
-    for token, data in enumerate(tokens, first):
-        if data is None and token in NO_TEXT:
-            data = bytes([token])
-        expect(
-            bool(data),
-            f"id {token} has no bytes: decode gives no text for it, whatever bytes stand before and behind it",
-        )
-        found.append(data or b"")
-    return found
-
-
-NO_TEXT = {0xC0, 0xC1, *range(0xF5, 0x100)}
-"""Bytes that stand in no UTF-8, so that no text shows them."""
-
-
-def ids_of(learned: Sequence[bytes]) -> dict[bytes, int]:
+def ids_of(tokens: Sequence[bytes | None]) -> dict[bytes, int]:
     """Return the id of every token, the first one where two have the same bytes."""
-    ids = {bytes([value]): value for value in range(FIRST_LEARNED)}
-    for token, data in enumerate(learned, FIRST_LEARNED):
-        ids.setdefault(data, token)
-    return ids
+    return {data: token for token, data in reversed(list(enumerate(tokens))) if data is not None}
 
 
-def vocabulary(probe: Probe, learning: Learning) -> tuple[int, list[bytes]]:
-    """Return the number of ids, and the bytes of each that is not special."""
+def vocabulary(probe: Probe, learning: Learning) -> tuple[int, list[bytes | None]]:
+    """Return the number of ids, and the bytes of each that is not special.
+
+    None for one whose bytes `decode` does not show in any text: what is wrong then is another law's business.
+    """
     answer = probe("tokenizer.vocabulary", learning=learning)
-    return answer["size"], all_bytes(answer["tokens"], 0)
+    # The contract says which these are.
+    single = [bytes([value]) for value in range(FIRST_LEARNED)]
+    return answer["size"], [*single, *(data or None for data in answer["bytes"][FIRST_LEARNED:])]
 
 
-def expect_most_frequent(texts: Sequence[str], learned: Sequence[bytes], vocab_size: int) -> None:
+def known(tokens: Sequence[bytes | None]) -> list[int]:
+    """Return the ids whose bytes are known."""
+    return [token for token, data in enumerate(tokens) if data is not None]
+
+
+def expect_most_frequent(texts: Sequence[str], learned: Sequence[Shown], vocab_size: int) -> None:
     """Require every learned token to join a most frequent pair, and learning to go on as far as it can."""
     wrong, left = bytepairs.follow(texts, learned)
     if wrong is not None:

@@ -25,11 +25,15 @@ MIXED = [
     "naïve café, née Ångström: straße, Straße, déjà vu, élève, élève, café",
     "日本語の日本、日本語と日本人。今日は日曜日です。",
     "привет, привет и пока; приветливый человек",
-    "🙂🙂🙂 👩‍👩‍👧 🙃🙂 🇨🇭🇨🇭 𐐨𐐩𐐨𐐩 𝒶𝒷𝒶𝒷",
+    "🙂🙂🙂 👩‍👩‍👧 🙃🙂 🇨🇭🇨🇭 𐐨𐐩𐐨𐐩 𐑀𐑁𐑀𐑁",
     "שלום שלום عربى عربى हिन्दी हिन्दी ไทย ไทย",
 ]
 
-SPELLED = ["".join(SPECIAL) * 3, " ".join(SPECIAL) * 3, "<|bos|><|bos|> <|user_start|>hi<|user_end|> <| |> bos"]
+SPELLED = [
+    "".join(SPECIAL) * 3,
+    " ".join(SPECIAL) * 3,
+    "<|bos|><|bos|> <|user_start|>hi<|user_end|> <| |> bos",
+]
 
 MERGING: Learning = {"texts": [*ENGLISH, *MIXED, *SPELLED], "vocab_size": 600}
 """Learned tokens of one byte and many, parts of characters, whole words, parts of special tokens."""

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from specs.compare import expect, expect_equal, expect_raised, quoted
 from specs.law import law
-from specs.learning import all_bytes, expect_most_frequent, expect_size, ids_of, learn
+from specs.learning import expect_most_frequent, expect_size, ids_of, learn, vocabulary
 from specs.oracles import bytepairs
 from specs.probe import Probe
 from specs.texts import ENGLISH, FIRST_LEARNED, LEAST, LETTERS, MIXED, SPELLED, words
@@ -94,7 +94,8 @@ def test_no_pair_lies_across_two_texts(probe: Probe, texts: list[str], count: in
     vocab_size = LEAST + count
     learned = learn(probe, texts, vocab_size)
     inside = {text.encode() for text in texts}
-    stray = next((token for token in learned if not any(token in text for text in inside)), None)
+    shown = [token for token in learned if isinstance(token, bytes)]
+    stray = next((token for token in shown if not any(token in text for text in inside)), None)
     expect(
         stray is None,
         f"training on {quoted(texts)} learned {quoted(stray)}, which stands in none of the texts: "
@@ -172,8 +173,8 @@ def test_a_smaller_vocabulary_is_a_prefix(probe: Probe, texts: list[str], smalle
     )
     expect(
         len(few) == min(smaller, len(many)),
-        f"training on {quoted(texts)} learned {len(few)} tokens with room for {smaller}, and {len(many)} with "
-        f"room for {smaller + more}",
+        f"training on {quoted(texts)} learned {len(few)} tokens with room for {smaller}, and {len(many)} "
+        f"with room for {smaller + more}",
     )
 
 
@@ -224,16 +225,27 @@ def test_each_token_joins_two_earlier_ones(probe: Probe, count: int, mixed: bool
     texts = [*ENGLISH, *SPELLED, *(MIXED if mixed else [])]
     answer = probe("tokenizer.vocabulary", learning={"texts": texts, "vocab_size": LEAST + count})
     expect_equal(answer["size"], LEAST + count, "get_vocab_size(), where there are pairs enough")
-    tokens = all_bytes(answer["tokens"], 0)
-    want = [bytes([value]) for value in range(FIRST_LEARNED)]
-    expect_equal(tokens[:FIRST_LEARNED], want, "the bytes of the ids below 256")
-    earlier = set(want)
+    tokens = answer["bytes"]
+    want = [None if value in NO_TEXT else bytes([value]) for value in range(FIRST_LEARNED)]
+    expect_equal(tokens[:128], want[:128], "the bytes of the ids below 128")
+    shown = [value for value in range(128, FIRST_LEARNED) if tokens[value] is not None]
+    expect_equal(
+        [tokens[value] for value in shown], [want[value] for value in shown], "the bytes of the ids below 256"
+    )
+    earlier = {bytes([value]) for value in range(FIRST_LEARNED)}
     for token, data in enumerate(tokens[FIRST_LEARNED:], FIRST_LEARNED):
+        if not data:
+            # A token whose bytes cannot be seen may be a part of any later one.
+            break
         expect(
             bytepairs.is_join(data, earlier),
             f"id {token} is {data!r}, want two tokens with smaller ids, one behind the other",
         )
         earlier.add(data)
+
+
+NO_TEXT = {0xC0, 0xC1, *range(0xF5, 0x100)}
+"""Bytes that stand in no UTF-8, so that no text shows them."""
 
 
 @law(
@@ -254,10 +266,12 @@ def test_the_earliest_learned_pair_is_joined_first(
     Kills: the longest token first, joins from the right, one join too few, ids that are not the ranks.
     """
     learning = {"texts": texts, "vocab_size": LEAST + count}
-    answer = probe("tokenizer.vocabulary", learning=learning)
-    learned = all_bytes(answer["tokens"][FIRST_LEARNED:], FIRST_LEARNED)
-    ids = ids_of(learned)
+    _, tokens = vocabulary(probe, learning)
+    ids, learned = ids_of(tokens), tokens[FIRST_LEARNED:]
     asked = [*dict.fromkeys([*texts, *others])]
+    if None in learned:
+        # `decode` hides parts of characters, which is another law's business: letters of one byte are left.
+        asked = [text for text in asked if text.isascii()]
     for text, got in zip(asked, probe("tokenizer.encode", learning=learning, texts=asked), strict=True):
         expect_equal(
             got,

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from specs.compare import expect, expect_equal, quoted
 from specs.conversations import (
+    ACCENTS,
     ALSO,
     HELLO,
-    ACCENTS,
     TOOL,
     TWICE,
     Conversation,
@@ -59,7 +59,11 @@ def test_each_message_stands_between_its_tokens(probe: Probe, turns: list[tuple[
 
 @law(
     examples=25,
-    cases=[{"conversation": HELLO}, {"conversation": TWICE}, {"conversation": of_texts([("", ""), ("a", "")])}],
+    cases=[
+        {"conversation": HELLO},
+        {"conversation": TWICE},
+        {"conversation": of_texts([("", ""), ("a", "")])},
+    ],
     conversation=st.lists(st.tuples(texts, texts), min_size=1, max_size=4).map(of_texts),
 )
 def test_the_mask_is_on_what_the_assistant_says(probe: Probe, conversation: Conversation) -> None:
@@ -103,7 +107,7 @@ def test_parts_stand_between_their_tokens(probe: Probe, conversation: Conversati
 def test_the_assistant_learns_its_calls_and_not_their_results(
     probe: Probe, conversation: Conversation
 ) -> None:
-    """The mask is 1 on a python part with both its tokens, and 0 on a python_output part with both of its own.
+    """The mask is 1 on a python part with both its tokens, and 0 on a python_output part with both of its.
 
     Kills: results that are learned, their end alone too, calls that are not, calls without their delimiters.
     """
@@ -145,9 +149,7 @@ def test_a_system_message_goes_into_the_first_of_the_users(
     said=texts,
     others=st.lists(st.tuples(texts, texts), max_size=2),
 )
-def test_a_text_and_a_part_of_it_are_the_same(
-    probe: Probe, said: str, others: list[tuple[str, str]]
-) -> None:
+def test_a_text_and_a_part_of_it_are_the_same(probe: Probe, said: str, others: list[tuple[str, str]]) -> None:
     """A content that is a text renders as a list of one text part, for both roles.
 
     Kills: delimiters around a text part, a list that is turned into a text, parts of the user that are left
@@ -178,7 +180,9 @@ def test_parts_are_joined_for_the_user_and_kept_apart_for_the_assistant(probe: P
 
 @law(
     examples=25,
-    cases=[{"conversation": conversation, "share": share} for conversation in (TOOL, TWICE) for share in (0, 1)],
+    cases=[
+        {"conversation": conversation, "share": share} for conversation in (TOOL, TWICE) for share in (0, 1)
+    ],
     conversation=conversations(with_system=None),
     share=st.floats(0, 1.2),
 )

@@ -160,7 +160,10 @@ FORBIDDEN = [
 
 @law(
     examples=15,
-    cases=[{"forbidden": ("assistant", "image"), "before": 1}, {"forbidden": ("user", "python"), "before": 1}],
+    cases=[
+        {"forbidden": ("assistant", "image"), "before": 1},
+        {"forbidden": ("user", "python"), "before": 1},
+    ],
     forbidden=st.sampled_from(FORBIDDEN),
     before=st.integers(0, 2),
 )

@@ -1,6 +1,6 @@
 """Byte-pair encoding by counting everything anew at every step: slow, and right at sight.
 
-A *piece* is what is cut no further: a text, in the laws that use this. It is a tuple of tokens, each its bytes.
+A *piece* is what is cut no further, a text in the laws that use this: a tuple of tokens, each its bytes.
 """
 
 from __future__ import annotations
@@ -8,9 +8,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 Piece = tuple[bytes, ...]
 Pair = tuple[bytes, bytes]
+Shown = bytes | str
+"""What is known of a learned token: its bytes, or only the text that these make alone."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ def as_bytes(text: str) -> Piece:
 
 def pair_counts(pieces: Sequence[Piece]) -> Counter[Pair]:
     """Return how often two tokens stand side by side, overlapping places included."""
-    return Counter(pair for piece in pieces for pair in zip(piece, piece[1:], strict=False))
+    return Counter(pair for piece in pieces for pair in pairwise(piece))
 
 
 def joined(piece: Piece, pair: Pair) -> Piece:
@@ -51,7 +54,12 @@ def joined(piece: Piece, pair: Pair) -> Piece:
     return tuple(made)
 
 
-def follow(texts: Sequence[str], learned: Sequence[bytes]) -> tuple[WrongStep | None, bool]:
+def fits(token: bytes, shown: Shown) -> bool:
+    """Say whether a token can be the one that is shown."""
+    return token == shown if isinstance(shown, bytes) else token.decode(errors="replace") == shown
+
+
+def follow(texts: Sequence[str], learned: Sequence[Shown]) -> tuple[WrongStep | None, bool]:
     """Say where `learned` leaves what training on `texts` allows, and whether pairs are left behind it.
 
     Equally frequent pairs may be joined in any order. Two of them can make the same token (`a` + `aa`,
@@ -64,7 +72,7 @@ def follow(texts: Sequence[str], learned: Sequence[bytes]) -> tuple[WrongStep | 
         for pieces in states:
             counts = pair_counts(pieces)
             best = max(counts.values(), default=0)
-            fitting = {pair: count for pair, count in counts.items() if pair[0] + pair[1] == token}
+            fitting = {pair: count for pair, count in counts.items() if fits(pair[0] + pair[1], token)}
             for pair, count in fitting.items():
                 if count == best:
                     reached[tuple(joined(piece, pair) for piece in pieces)] = None
@@ -80,8 +88,7 @@ def encoded(text: str, ids: Mapping[bytes, int]) -> list[int]:
     """Return the ids of a text that is one piece: the pair whose join has the smallest id is joined first."""
     piece = as_bytes(text)
     while True:
-        pairs = zip(piece, piece[1:], strict=False)
-        known = [(ids[a + b], place) for place, (a, b) in enumerate(pairs) if a + b in ids]
+        known = [(ids[a + b], place) for place, (a, b) in enumerate(pairwise(piece)) if a + b in ids]
         if not known:
             return [ids[token] for token in piece]
         _, place = min(known)

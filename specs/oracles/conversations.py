@@ -49,9 +49,17 @@ def pieces_of(messages: Sequence[Message]) -> list[Piece]:
 def part_pieces(part: Mapping[str, str]) -> list[Piece]:
     """Return what stands for one part of an assistant's message."""
     if part["type"] == "python":
-        return [("special", "<|python_start|>", 1), ("text", part["text"], 1), ("special", "<|python_end|>", 1)]
+        return [
+            ("special", "<|python_start|>", 1),
+            ("text", part["text"], 1),
+            ("special", "<|python_end|>", 1),
+        ]
     if part["type"] == "python_output":
-        return [("special", "<|output_start|>", 0), ("text", part["text"], 0), ("special", "<|output_end|>", 0)]
+        return [
+            ("special", "<|output_start|>", 0),
+            ("text", part["text"], 0),
+            ("special", "<|output_end|>", 0),
+        ]
     return [("text", part["text"], 1)]
 
 

@@ -18,7 +18,7 @@ def may_become_character(tail: bytes) -> bool:
 
 
 ENDS = [bytes([first]) + bytes([0x80]) * rest for first in (0x80, 0x90, 0xA0) for rest in range(3)]
-"""Endings, one of which makes a character of any bytes that may become one: E0 and F0 have a narrower range."""
+"""Endings, one of which makes a character of any bytes that may become one: E0 and F0 take fewer."""
 
 
 def is_text(data: bytes) -> bool:
@@ -32,3 +32,12 @@ def is_text(data: bytes) -> bool:
 def whole_characters(data: bytes) -> str:
     """Return the text of all bytes but those that may still become a character."""
     return data[: len(data) - waiting(data)].decode(errors="replace")
+
+
+def is_whole(data: bytes) -> bool:
+    """Say whether bytes are text, but for what may still become a character at their end."""
+    try:
+        data[: len(data) - waiting(data)].decode()
+    except UnicodeDecodeError:
+        return False
+    return True
