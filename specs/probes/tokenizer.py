@@ -213,7 +213,7 @@ def changed_answers(
     # Put back: what is shared with other tokenizers must not spoil other laws.
     for each, content in zip(lists, contents, strict=True):
         each.extend(content) if isinstance(each, list) else each.update(content)
-    return [sorted(each) if isinstance(each, set) else each for each in (before, second)]
+    return [sorted(each) if isinstance(each, set | frozenset) else each for each in (before, second)]
 
 
 def _mutable(answer: Any) -> bool:
