@@ -11,7 +11,7 @@ from specs.compare import broken, expect_equal, quoted
 from specs.oracles import conversations as oracle
 from specs.probe import Probe
 from specs.probes.byte_tokenizer import SPECIAL
-from specs.texts import FEW, Learning, texts
+from specs.texts import FEW, Learning, plain_texts
 
 Conversation = dict[str, Any]
 Message = dict[str, Any]
@@ -62,13 +62,13 @@ TOOL = talk(
 )
 ACCENTS = talk(user("naïve 日本?"), assistant([part("text", "élève"), part("python", "'é'.count('é')")]))
 
-text_parts = st.lists(texts.map(lambda text: part("text", text)), max_size=3)
+text_parts = st.lists(plain_texts.map(lambda text: part("text", text)), max_size=3)
 kinds = st.sampled_from(["text", "python", "python_output"])
-parts = st.lists(st.builds(part, kinds, texts), max_size=5)
-plain_contents = st.one_of(texts, text_parts)
+parts = st.lists(st.builds(part, kinds, plain_texts), max_size=5)
+plain_contents = st.one_of(plain_texts, text_parts)
 """What the user and the system may say."""
 
-contents = st.one_of(texts, parts)
+contents = st.one_of(plain_texts, parts)
 """What the assistant may say."""
 
 

@@ -13,7 +13,7 @@ from specs.law import law
 from specs.learning import expect_most_frequent, expect_size, ids_of, learn, vocabulary
 from specs.oracles import bytepairs
 from specs.probe import Probe
-from specs.texts import ENGLISH, FIRST_LEARNED, LEAST, LETTERS, MIXED, SPELLED, words
+from specs.texts import ENGLISH, FIRST_LEARNED, LEAST, LETTERS, MIXED, SPELLED, plain_texts, words
 
 CRITERION = "bpe"
 
@@ -200,19 +200,42 @@ def test_the_same_texts_give_the_same_tokens(probe: Probe, texts: list[str], cou
         )
 
 
+@law(
+    examples=25,
+    cases=[{"texts": [*ENGLISH, *MIXED, "ABAB CdCd eFeF", "e\u0301e\u0301"], "count": 150}],
+    texts=st.lists(plain_texts, max_size=4),
+    count=st.integers(1, 40),
+)
+def test_what_is_learned_stands_in_the_texts(probe: Probe, texts: list[str], count: int) -> None:
+    """Every learned token is a part of one of the texts, as it stands there.
+
+    Kills: texts that are lower-cased, normalised or stripped for training, blanks or marks put between or
+    before them.
+    """
+    learned = learn(probe, texts, LEAST + count)
+    inside = [text.encode() for text in texts]
+    for step, token in enumerate(learned):
+        expect(
+            isinstance(token, str) or any(token in data for data in inside),
+            f"the learned token {step} of {quoted(texts)} is {quoted(token)}, which stands in none of them",
+        )
+
+
 @law(examples=4, copies=st.integers(1_000, 3_000), count=st.integers(1, 6))
 def test_every_text_counts(probe: Probe, copies: int, count: int) -> None:
     """Also of thousands of texts every one counts, the last as much as the first.
 
     Kills: training on a sample or on the first buffer, texts deduplicated, long texts cut.
     """
-    texts = ["ab"] * copies + ["cd"] * (copies + 1) + ["ef" * copies] + ["gh"] * (copies + 2)
+    texts = ["ab"] * copies + ["cd"] * (copies + 1) + ["gh"] * (copies + 2)
     vocab_size = LEAST + count
     learned = learn(probe, texts, vocab_size)
     expect_equal(
         learned[:1], [b"gh"], f"the first token of {copies:,} times ab, one more of cd, two more of gh"
     )
     expect_equal(learned[1:2], [b"cd"][: count - 1], "the second token of these texts")
+    (first,) = learn(probe, [*texts, "ef" * (copies + 4)], LEAST + 1)
+    expect_equal(first, b"ef", f"the first token of these texts and one of {copies + 4:,} times ef")
 
 
 @law(examples=15, count=st.integers(0, 80), mixed=st.booleans())

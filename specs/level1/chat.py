@@ -30,9 +30,10 @@ from specs.conversations import (
 )
 from specs.law import law
 from specs.oracles import conversations as oracle
+from specs.outcomes import SubmissionRaised
 from specs.probe import Probe
 from specs.probes.byte_tokenizer import SPECIAL
-from specs.texts import FEW, MERGING, SPELLED, plain_texts, spelling_texts, texts
+from specs.texts import FEW, MERGING, SPELLED, plain_texts, spelling_texts
 
 CRITERION = "chat"
 
@@ -44,7 +45,7 @@ CRITERION = "chat"
         {"turns": [("hello", "good day"), ("how are you", "well")]},
         {"turns": [("", "")]},
     ],
-    turns=st.lists(st.tuples(texts, texts), min_size=1, max_size=4),
+    turns=st.lists(st.tuples(plain_texts, plain_texts), min_size=1, max_size=4),
 )
 def test_each_message_stands_between_its_tokens(probe: Probe, turns: list[tuple[str, str]]) -> None:
     """A conversation is BOS and then each message between the start and the end of its role.
@@ -64,7 +65,7 @@ def test_each_message_stands_between_its_tokens(probe: Probe, turns: list[tuple[
         {"conversation": TWICE},
         {"conversation": of_texts([("", ""), ("a", "")])},
     ],
-    conversation=st.lists(st.tuples(texts, texts), min_size=1, max_size=4).map(of_texts),
+    conversation=st.lists(st.tuples(plain_texts, plain_texts), min_size=1, max_size=4).map(of_texts),
 )
 def test_the_mask_is_on_what_the_assistant_says(probe: Probe, conversation: Conversation) -> None:
     """The mask is 1 on the assistant's text and its <|assistant_end|>, and 0 on everything else.
@@ -123,8 +124,8 @@ def test_the_assistant_learns_its_calls_and_not_their_results(
         {"before": [part("text", "be "), part("text", "kind")], "first": [part("text", "hi")], "after": []},
         {"before": "x", "first": "a", "after": [assistant("b"), user("c"), assistant("d")]},
     ],
-    before=st.one_of(texts, text_parts),
-    first=st.one_of(texts, text_parts),
+    before=st.one_of(plain_texts, text_parts),
+    first=st.one_of(plain_texts, text_parts),
     after=st.sampled_from([[], [assistant("b")], [assistant("b"), user("c")]]),
 )
 def test_a_system_message_goes_into_the_first_of_the_users(
@@ -146,8 +147,8 @@ def test_a_system_message_goes_into_the_first_of_the_users(
 @law(
     examples=15,
     cases=[{"said": "hello", "others": []}, {"said": "", "others": [("a", "b")]}],
-    said=texts,
-    others=st.lists(st.tuples(texts, texts), max_size=2),
+    said=plain_texts,
+    others=st.lists(st.tuples(plain_texts, plain_texts), max_size=2),
 )
 def test_a_text_and_a_part_of_it_are_the_same(probe: Probe, said: str, others: list[tuple[str, str]]) -> None:
     """A content that is a text renders as a list of one text part, for both roles.
@@ -165,7 +166,7 @@ def test_a_text_and_a_part_of_it_are_the_same(probe: Probe, said: str, others: l
 
 @law(
     examples=20,
-    cases=[{"cut": ["th", "e we", "", "ather"]}, {"cut": ["日", "本"]}, {"cut": ["<|bos", "|>"]}],
+    cases=[{"cut": ["th", "e we", "", "ather"]}, {"cut": ["日", "本"]}],
     cut=st.lists(st.one_of(plain_texts, st.sampled_from(["th", "e", " wea", "日", "本"])), max_size=4),
 )
 def test_parts_are_joined_for_the_user_and_kept_apart_for_the_assistant(probe: Probe, cut: list[str]) -> None:
@@ -247,6 +248,9 @@ def test_contents_bring_in_no_special_tokens(probe: Probe, said: str) -> None:
     Kills: contents and special tokens put together as one text and encoded with special tokens allowed,
     spellings that are filtered out.
     """
+    if isinstance(probe.attempt("tokenizer.encode", learning=FEW, texts=[said]), SubmissionRaised):
+        # What `encode` refuses cannot be rendered, and that it refuses is the business of another law.
+        return
     conversation = talk(
         system(said),
         user([part("text", said)]),

@@ -27,7 +27,7 @@ from specs.conversations import (
 )
 from specs.law import law
 from specs.probe import Probe
-from specs.texts import FEW, texts
+from specs.texts import FEW, plain_texts
 
 CRITERION = "chat"
 
@@ -56,7 +56,7 @@ def test_a_prompt_ends_where_the_answer_begins(probe: Probe, conversation: Conve
     examples=15,
     cases=[{"conversation": TWICE, "answer": "good"}],
     conversation=conversations(with_system=None, ending="assistant"),
-    answer=texts,
+    answer=plain_texts,
 )
 def test_a_prompt_and_its_answer_are_the_conversation(
     probe: Probe, conversation: Conversation, answer: str
@@ -203,7 +203,7 @@ def expect_refused_prompt(probe: Probe, messages: list[Message]) -> None:
     expect_raised(outcome, f"render_for_completion of the roles {roles}", "ValueError")
 
 
-@law(examples=15, ask=texts, tail=st.booleans())
+@law(examples=15, ask=plain_texts, tail=st.booleans())
 def test_a_conversation_may_end_with_the_user(probe: Probe, ask: str, tail: bool) -> None:
     """A conversation that ends with the user's message renders up to its end.
 

@@ -178,6 +178,13 @@ def names(learning: Learning) -> dict[str, Any]:
 
 
 @probe
+def special_ids(learning: Learning) -> dict[str, Any]:
+    """Return the id of each special token."""
+    tokenizer = trained(learning)
+    return {text: tokenizer.encode_special(text) for text in SPECIAL}
+
+
+@probe
 def encode_special(learning: Learning, token: str) -> Any:
     """Return the id of a special token."""
     return trained(learning).encode_special(token)

@@ -1,10 +1,11 @@
 """Everything in batches: texts by a pool of threads, conversations as one list of texts to encode.
 
-Training keeps its counts up to date and takes the best pair from a heap; the pair that was seen first is joined
-among equals. The pattern is near that of GPT-4o: words are cut where upper case begins.
+Training keeps its counts up to date and takes the best pair from a heap; among equals the pair that was seen
+first is joined. The pattern is near that of GPT-4o: words are cut where upper case begins.
 """
 
 import heapq
+import itertools
 import struct
 from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
@@ -48,7 +49,7 @@ class Trainer:
 
     def count(self, number, sign):
         word = self.words[number]
-        for pair in zip(word, word[1:]):
+        for pair in itertools.pairwise(word):
             self.counts[pair] += sign * self.times[number]
             self.places[pair].add(number)
             self.seen.setdefault(pair, len(self.seen))
@@ -67,7 +68,7 @@ class Trainer:
         changed = set()
         for number in self.places.pop(pair):
             word = self.words[number]
-            changed.update(zip(word, word[1:]))
+            changed.update(itertools.pairwise(word))
             self.count(number, -1)
             joined = []
             for token in word:
@@ -77,7 +78,7 @@ class Trainer:
                     joined.append(token)
             self.words[number] = joined
             self.count(number, +1)
-            changed.update(zip(joined, joined[1:]))
+            changed.update(itertools.pairwise(joined))
         for each in changed:
             if self.counts[each] > 0:
                 heapq.heappush(self.heap, (-self.counts[each], self.seen[each], each))
@@ -101,7 +102,7 @@ class RustBPETokenizer:
 
     def __init__(self, table):
         self.table = tuple(table)
-        self.special = dict(zip(NAMES, range(len(table), len(table) + len(NAMES))))
+        self.special = dict(zip(NAMES, range(len(table), len(table) + len(NAMES)), strict=False))
         self.names = {number: name for name, number in self.special.items()}
         self.fast = tiktoken.Encoding(
             name="batched",

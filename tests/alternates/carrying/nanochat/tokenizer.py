@@ -5,6 +5,7 @@ equally frequent pairs the one whose merge is shortest and then least is joined.
 """
 
 import heapq
+import itertools
 import json
 from collections import Counter
 from enum import Enum
@@ -92,8 +93,8 @@ class RustBPETokenizer:
         merges = []
         for _ in range(vocab_size - 256 - len(TOKENS)):
             pairs = Counter()
-            for word, weight in zip(symbols, weights):
-                for left, right in zip(word[:-1], word[1:]):
+            for word, weight in zip(symbols, weights, strict=False):
+                for left, right in itertools.pairwise(word):
                     pairs[left, right] += weight
             if not pairs:
                 break
@@ -139,7 +140,7 @@ class RustBPETokenizer:
         lengths[: len(self.words)] = np.fromiter(map(len, self.words), dtype=np.int64)
         return lengths.tolist()
 
-    def encode(self, text, prepend=None, append=None, num_threads=8):
+    def encode(self, text, prepend=None, append=None, num_threads=8):  # noqa: ARG002  # the contract's
         match text:
             case str():
                 return self.edge(prepend) + self.encode_text(text) + self.edge(append)
@@ -157,7 +158,7 @@ class RustBPETokenizer:
 
     def encode_text(self, text):
         nodes = [Node(letter) for letter in spelled(text)]
-        for left, right in zip(nodes, nodes[1:]):
+        for left, right in itertools.pairwise(nodes):
             left.after, right.before = right, left
         order = {id(node): place for place, node in enumerate(nodes)}
         heap = []

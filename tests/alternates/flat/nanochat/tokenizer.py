@@ -1,4 +1,4 @@
-"""Short functions around rustbpe and tiktoken, with GPT-2's pattern. tiktoken never hears of special tokens."""
+"""Short functions around rustbpe and tiktoken, with GPT-2's pattern. tiktoken knows no special tokens."""
 
 import base64
 import itertools
@@ -65,7 +65,7 @@ class RustBPETokenizer:
         by_rank = sorted(self.ranks, key=self.ranks.get)
         return [*map(len, by_rank), *itertools.repeat(0, len(SPECIAL))]
 
-    def encode(self, text, prepend=None, append=None, num_threads=8):
+    def encode(self, text, prepend=None, append=None, num_threads=8):  # noqa: ARG002  # the contract's
         if isinstance(text, str):
             ids = self.core.encode(text, disallowed_special=())
             return [*self.ends(prepend), *ids, *self.ends(append)]
@@ -152,7 +152,7 @@ def checked(conversation):
             raise ValueError(f"{message['role']} with parts {kinds}")
     if len(messages) > 1 and messages[0]["role"] == "system" and messages[1]["role"] == "user":
         both = "\n\n".join(map(text_of, messages[:2]))
-        messages = [dict(role="user", content=both)] + messages[2:]
+        messages = [{"role": "user", "content": both}, *messages[2:]]
     if not messages or any(
         message["role"] != role for message, role in zip(messages, itertools.cycle(("user", "assistant")))
     ):

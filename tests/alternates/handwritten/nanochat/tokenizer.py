@@ -4,14 +4,22 @@ Pieces begin at blanks, at upper-case letters and wherever the kind of character
 pairs the one with the greatest bytes is joined.
 """
 
+import itertools
 import re
 from collections import Counter
 from pathlib import Path
 
-SPECIALS = (
-    "<|bos|> <|user_start|> <|user_end|> <|assistant_start|> <|assistant_end|> "
-    "<|python_start|> <|python_end|> <|output_start|> <|output_end|>"
-).split()
+SPECIALS = [
+    "<|bos|>",
+    "<|user_start|>",
+    "<|user_end|>",
+    "<|assistant_start|>",
+    "<|assistant_end|>",
+    "<|python_start|>",
+    "<|python_end|>",
+    "<|output_start|>",
+    "<|output_end|>",
+]
 
 PIECE = re.compile(r"\s|[^\W\d_]+|\d|[^\w\s]+|_+|.", re.DOTALL)
 
@@ -65,7 +73,7 @@ class RustBPETokenizer:
         while len(pairs) < room:
             counts = Counter()
             for ids, times in words:
-                for pair in zip(ids, ids[1:]):
+                for pair in itertools.pairwise(ids):
                     counts[pair] += times
             if not counts:
                 break
@@ -103,7 +111,7 @@ class RustBPETokenizer:
     def get_token_bytes(self):
         return [len(data) for data in self.data] + [0 for _ in SPECIALS]
 
-    def encode(self, text, prepend=None, append=None, num_threads=8):
+    def encode(self, text, prepend=None, append=None, num_threads=8):  # noqa: ARG002  # the contract's
         if isinstance(text, list):
             for each in text:
                 if not isinstance(each, str):
@@ -124,11 +132,11 @@ class RustBPETokenizer:
         """Return the ids of one piece, joining by what was learned first."""
         ids = list(piece.encode())
         while len(ids) > 1:
-            found = [self.pairs[pair] for pair in zip(ids, ids[1:]) if pair in self.pairs]
+            found = [self.pairs[pair] for pair in itertools.pairwise(ids) if pair in self.pairs]
             if not found:
                 break
             first = min(found)
-            pair = next(pair for pair in zip(ids, ids[1:]) if self.pairs.get(pair) == first)
+            pair = next(pair for pair in itertools.pairwise(ids) if self.pairs.get(pair) == first)
             ids = replace(ids, pair, first)
         return ids
 
@@ -175,7 +183,7 @@ class RustBPETokenizer:
         if messages[-1]["role"] != "assistant":
             raise ValueError("nothing is to be completed")
         ids, _ = self.render_conversation({"messages": messages[:-1]}, max_tokens=None)
-        return ids + [self.encode_special("<|assistant_start|>")]
+        return [*ids, self.encode_special("<|assistant_start|>")]
 
 
 def unfinished(data):
