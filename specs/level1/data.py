@@ -244,7 +244,7 @@ def test_a_document_may_be_longer_than_many_batches(probe: Probe, documents: lis
 
     Kills: documents cropped to a row or a batch, or cut into pieces that are encoded apart.
     """
-    this = setup([*documents, FILLER * 8], (2, 5))
-    batches = 2 * sum(len(ids) for ids in encoded(this)) // 10 + 2
+    this = setup([*documents, FILLER * 100], (4, 32))
+    batches = 2 * sum(len(ids) for ids in encoded(this)) // (4 * 32) + 2
     got = probe("dataloader.batches", setup=this, number=batches)
     expect_batches(got, this, batches, "the stream")
