@@ -29,11 +29,12 @@ Batch = tuple[Tensor, Tensor, Any]
 Arrays = dict[str, list[NDArray[Any]]]
 
 MOST_ITERATIONS = 50_000
-"""How often texts may be iterated: a search for a document that never comes ends here, and not at a clock."""
+MOST_READ = 200_000
+"""How often texts may be iterated, and how many read: a search without end ends here, not at a clock."""
 
 
 class SearchWithoutEnd(Exception):
-    """The texts were iterated over and over."""
+    """The texts were read over and over."""
 
 
 class Texts:
@@ -54,6 +55,8 @@ class Texts:
         documents = self.documents if self.most is None else islice(cycle(self.documents), self.most)
         for text in documents:
             self.read += 1
+            if self.read > MOST_READ:
+                raise SearchWithoutEnd(f"{MOST_READ} texts were read, which leads nowhere")
             # A text of its own, so that whoever keeps it holds more.
             yield f"{text}{self.read}" if self.numbered else text
 
