@@ -1,0 +1,1 @@
+"""The properties of level 2, one module or more for each criterion."""
