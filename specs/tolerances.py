@@ -91,3 +91,7 @@ def newton_schulz(steps: int) -> Tolerance:
     """
     growth = sum(3.4445**step for step in range(steps + 1))
     return Tolerance(relative=10 * 2.0**-24 * growth, absolute=0.0)
+
+
+LEARNING_RATE = Tolerance(1e-6, 0.0)
+"""A learning rate may be kept in float32, which rounds it by 6e-8 of itself."""

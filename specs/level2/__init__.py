@@ -1,1 +1,1 @@
-"""The properties of level 2, one module or more for each criterion."""
+"""The properties of level 2, one file a criterion (or a part of one)."""

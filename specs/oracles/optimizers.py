@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Options = Mapping[str, Any]
 
-ADAMW: Options = {"lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0.01}
-MUON: Options = {"lr": 0.02, "momentum": 0.95, "nesterov": True, "ns_steps": 5}
-DEFAULTS: Mapping[str, Options] = {"AdamW": ADAMW, "Muon": MUON}
+ADAMW: dict[str, Any] = {"lr": 1e-3, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0.01}
+MUON: dict[str, Any] = {"lr": 0.02, "momentum": 0.95, "nesterov": True, "ns_steps": 5}
 
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 
