@@ -1,4 +1,4 @@
-"""Optimizers as pure functions from value, gradient and memory to value and memory; classes only call them."""
+"""Optimizers as pure functions of value, gradient and memory; the classes only call them."""
 
 from __future__ import annotations
 
