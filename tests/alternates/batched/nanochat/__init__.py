@@ -1,0 +1,1 @@
+"""Everything in batches, by threads."""

@@ -1,0 +1,1 @@
+"""Short functions over tiktoken, special tokens kept apart."""

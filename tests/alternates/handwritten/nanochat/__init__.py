@@ -1,0 +1,1 @@
+"""Byte pairs and data in plain Python, without a package."""
