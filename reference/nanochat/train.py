@@ -17,6 +17,19 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from nanochat.checkpoint import load_checkpoint, save_checkpoint
+
+__all__ = [
+    "evaluate",
+    "evaluate_bits_per_byte",
+    "fit",
+    "load_checkpoint",
+    "lr_multiplier",
+    "save_checkpoint",
+    "set_learning_rates",
+    "train_step",
+]
+
 IGNORED_TARGET = -1
 
 Batch = Sequence[Any]

@@ -307,7 +307,9 @@ def after_descent(
     """Return the parameters after a step of gradient descent by the optimizers that hold them."""
     held = [name for names in groups for name in names.split(",")]
     return {
-        name: value - lr * gradients[name].astype(np.float64) if name in held and name in gradients else value
+        name: (value - lr * gradients[name]).astype(np.float32)
+        if name in held and name in gradients
+        else value
         for name, value in weights.items()
     }
 

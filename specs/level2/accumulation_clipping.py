@@ -55,7 +55,7 @@ def test_the_norm_is_of_all_that_the_optimizers_hold(
 def test_a_large_gradient_is_scaled_to_the_limit(
     probe: Probe, seed: int, sizes: Sizes, groups: list[str], share: float
 ) -> None:
-    """A gradient longer than `grad_clip` is shortened to it in its direction; the norm reported is before that.
+    """A gradient longer than `grad_clip` is shortened to it in its direction; the norm reported is before it.
 
     Kills: clipping of each micro-batch, each optimizer or each parameter alone, of the sum and not the mean,
     values cut off one by one, the norm after clipping reported.

@@ -74,7 +74,7 @@ def bits_per_byte(weights: Weights, batches: Sequence[Batch], token_bytes: Seque
     """Return the loss in bits for each byte of the targets that have bytes; infinite if there are none."""
     total_loss, total_bytes = 0.0, 0
     for batch in batches:
-        for loss, target in zip(losses(weights, batch).reshape(-1), batch[1].reshape(-1), strict=True):
+        for loss, target in zip(losses(weights, batch).flat, batch[1].reshape(-1).tolist(), strict=True):
             if target != -1 and token_bytes[target] > 0:
                 total_loss += float(loss)
                 total_bytes += token_bytes[target]

@@ -61,15 +61,16 @@ class SmallModel(nn.Module):
         )
         weight = dict(self.named_parameters())
         rows = self.dropout(F.embedding(idx, weight["wte"]) * weight["gain"])
-        logits = rows @ weight["head"].T + weight["bias"]
+        logits: Tensor = rows @ weight["head"].T + weight["bias"]
         if targets is None:
             return logits
-        return F.cross_entropy(
+        loss: Tensor = F.cross_entropy(
             logits.reshape(-1, logits.size(-1)),
             targets.reshape(-1),
             ignore_index=-1,
             reduction=loss_reduction,
         )
+        return loss
 
     def arrays(self) -> Arrays:
         """Return copies of the parameters."""
@@ -86,7 +87,7 @@ class Recorder(torch.optim.SGD):
             group["initial_lr"] = group["lr"]
         self.steps: list[dict[str, Any]] = []
 
-    def step(self, closure: Any = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Any = None) -> Any:
         """Note what is seen, and make the step."""
         gradients = {
             name: None if parameter.grad is None else values(parameter.grad, "a gradient")
