@@ -1,0 +1,169 @@
+"""What the token stream reads, holds and leaves alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from specs.compare import expect, expect_at_most, expect_equal, expect_raised
+from specs.datastreams import FILLER, corpora, encoded, expect_batches, setup, shaped, sizes
+from specs.law import law
+from specs.oracles import stream
+from specs.probe import Probe
+
+CRITERION = "data"
+
+AHEAD = 64
+"""Texts that may be read further than a batch needs."""
+
+ENDLESS = 3000
+"""Texts that stand for texts without end: far more than any batch here justifies."""
+
+HELD_BYTES = 200_000
+"""Less than half of what keeping every text or every id takes in the law below."""
+
+
+@law(
+    examples=4,
+    cases=[{"lengths": [5], "size": (2, 8)}, {"lengths": [0, 30, 2], "size": (1, 4)}],
+    lengths=st.lists(st.integers(0, 40), min_size=1, max_size=5),
+    size=st.sampled_from([(1, 4), (2, 8), (4, 32)]),
+)
+def test_texts_are_read_as_they_are_needed(probe: Probe, lengths: list[int], size: tuple[int, int]) -> None:
+    """After each batch, no more than 64 texts have been read beyond those that the batch needs.
+
+    Kills: all texts read or encoded first, which never ends where they have no end; reading ahead without
+    a limit.
+    """
+    documents = [FILLER[:length] for length in lengths]
+    this = setup(documents, size)
+    counted = probe("dataloader.read_ahead", setup=this, number=12, most=ENDLESS)
+    ids = [len(one) for one in encoded(this)]
+    for batch, read in enumerate(counted):
+        # One id more: the last target.
+        needed = stream.texts_needed(ids, (batch + 1) * size[0] * size[1] + 1)
+        what = f"texts read after batch {batch} of {size}, which needs {needed} of them"
+        expect(read >= needed, f"{what}: got {read}, so they did not come from the texts")
+        expect_at_most(read, needed + AHEAD, what)
+
+
+@law(examples=2, cases=[{"world_size": 3, "rank": 1}], world_size=st.integers(2, 4), rank=st.integers(0, 1))
+def test_a_rank_reads_no_further_either(probe: Probe, world_size: int, rank: int) -> None:
+    """A rank of several reads no further than 64 documents of its own beyond what a batch needs.
+
+    Kills: as the law about one rank.
+    """
+    this = setup([FILLER[:9], FILLER[:20], ""], (2, 8), world_size=world_size, rank=rank)
+    counted = probe("dataloader.read_ahead", setup=this, number=8, most=ENDLESS)
+    ids = [len(one) for one in encoded(this)]
+    for batch, read in enumerate(counted):
+        needed = stream.texts_needed(ids, (batch + 1) * 16 + 1, rank, world_size)
+        expect_at_most(
+            read,
+            needed + AHEAD * world_size,
+            f"texts read by rank {rank} of {world_size} after batch {batch}, which needs {needed}",
+        )
+
+
+@law()
+def test_what_was_given_is_not_kept(probe: Probe) -> None:
+    """The memory of a loader does not grow with the number of batches that it has given.
+
+    Kills: every text or every id kept, for the next epoch or to count from.
+    """
+    # 200 batches of 1,024 ids: 1.6 MB as a list, 0.8 MB in an array; 5,000 texts take 0.5 MB.
+    this = setup([FILLER[:40], FILLER[10:50]], (8, 128))
+    early, late = probe("dataloader.memory", setup=this, numbers=[20, 220], most=40_000)
+    expect_at_most(
+        late - early, HELD_BYTES, "what 200 batches of 1,024 ids more add to Python's memory", " B"
+    )
+
+
+@law(examples=6, cases=[{"documents": ["ab", "c", FILLER], "size": (2, 4)}], documents=corpora, size=sizes)
+def test_batches_stay_as_they_came(probe: Probe, documents: list[str], size: tuple[int, int]) -> None:
+    """Inputs and targets hold what they held when they came, however many batches come after them.
+
+    Kills: one buffer that is filled anew for each batch.
+    """
+    number = 6
+    this = setup(documents, size)
+    got = probe("dataloader.kept", setup=this, number=number)
+    for name in ("inputs", "targets"):
+        came, later = (shaped(got[when], this, number, name, "the stream") for when in ("came", "later"))
+        for batch in range(number):
+            expect_equal(
+                later[batch].tolist(),
+                came[batch].tolist(),
+                f"the {name} of batch {batch} when batch {number - 1} had come, against when it came itself",
+            )
+
+
+@law(examples=6, cases=[{"documents": ["ab", "c", FILLER], "size": (2, 4)}], documents=corpora, size=sizes)
+def test_batches_belong_to_the_caller(probe: Probe, documents: list[str], size: tuple[int, int]) -> None:
+    """Whoever writes into a batch changes neither its other half nor the batches that follow.
+
+    Kills: inputs and targets that share memory, views of a buffer whose end becomes the next beginning.
+    """
+    this = setup(documents, size)
+    got = probe("dataloader.overwritten", setup=this, number=6)
+    expect_batches(got, this, 6, "the stream of a caller who overwrites each batch")
+
+
+WRONG: list[dict[str, Any]] = [
+    {"B": 0},
+    {"B": -3},
+    {"T": 0},
+    {"T": -1},
+    {"world_size": 0},
+    {"world_size": -2},
+    {"rank": 1},
+    {"rank": -1},
+    {"rank": 2, "world_size": 2},
+    {"rank": 7, "world_size": 3},
+    {"rank": -1, "world_size": 4},
+]
+
+
+@law(
+    examples=6,
+    cases=[{"wrong": wrong} for wrong in WRONG],
+    wrong=st.one_of(
+        st.fixed_dictionaries({"B": st.integers(-50, 0)}),
+        st.fixed_dictionaries({"T": st.integers(-50, 0)}),
+        st.fixed_dictionaries({"rank": st.integers(5, 99), "world_size": st.integers(1, 5)}),
+    ),
+)
+def test_arguments_without_sense_are_refused(probe: Probe, wrong: dict[str, Any]) -> None:
+    """Sizes below 1, and ranks outside 0 ... world_size - 1, are a ValueError that names the number.
+
+    With the call or with the first batch. Kills: empty batches, a rank that wraps around or reads nothing.
+    """
+    this = {**setup(["ab", "c", "d", "e"] * 30, (2, 3)), **wrong}
+    said = ", ".join(f"{name}={value}" for name, value in wrong.items())
+    raised = expect_raised(probe.attempt("dataloader.batches", setup=this, number=1), said, "ValueError")
+    number = str(wrong.get("rank", next(iter(wrong.values()))))
+    expect(
+        number in raised.message, f"{said}: the message {raised.message!r} does not name the number {number}"
+    )
+
+
+@law(examples=3, documents=corpora, wrong=st.sampled_from(WRONG))
+def test_a_refusal_changes_nothing(probe: Probe, documents: list[str], wrong: dict[str, Any]) -> None:
+    """After arguments were refused, the same texts and tokenizer serve another loader as ever.
+
+    Kills: a state that an error leaves half made.
+    """
+    this = setup(documents, (2, 3))
+    got = probe("dataloader.after_an_error", setup=this, wrong=wrong, number=3)
+    expect_batches(got, this, 3, f"the stream after a refusal of {wrong}")
+
+
+@law(examples=2, documents=corpora, size=sizes)
+def test_loading_leaves_no_traces(probe: Probe, documents: list[str], size: tuple[int, int]) -> None:
+    """A loader draws from nobody's random generator and changes no setting of torch.
+
+    Kills: a seed that is set globally, threads or gradients that stay switched off.
+    """
+    for changed in probe("dataloader.traces", setup=setup(documents, size), number=5):
+        expect(False, f"yielding batches changed {changed}")
