@@ -1,6 +1,6 @@
 """False alarms: the reference and every alternate, over many seeds, in this process and in one of its own.
 
-    python benchmarks/seeds.py [--seeds 20] [--isolation LEVEL] [--jobs 2] [SUBMISSION ...]
+    python benchmarks/seeds.py [--level 3] [--seeds 20] [--isolation LEVEL] [--jobs 2] [SUBMISSION ...]
 
 Prints a Markdown table and every property that did not pass; exits with 1 if there was one.
 """
@@ -17,6 +17,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from grader import levels
+from grader.alternates import alternates
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -28,6 +31,7 @@ def main() -> int:
     options.add_argument(
         "submissions", nargs="*", help="folders (default: the reference and every alternate)"
     )
+    options.add_argument("--level", type=int, default=3, help="the level")
     options.add_argument("--seeds", type=int, default=20, help="how many seeds, from 0")
     options.add_argument("--isolation", default="strict", help="where probes run")
     options.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"), help="of the models")
@@ -35,8 +39,8 @@ def main() -> int:
     options.add_argument("--first", type=int, default=0, help="the first seed")
     options.add_argument("--log", type=Path, help="append a line for each grading as it ends")
     arguments = options.parse_args()
-    alternates = sorted(str(path.parent) for path in (ROOT / "tests" / "alternates").glob("*/nanochat"))
-    submissions = arguments.submissions or ["reference", *alternates]
+    correct = map(str, alternates(levels.read(arguments.level).files))
+    submissions = arguments.submissions or ["reference", *correct]
     seeds = range(arguments.first, arguments.first + arguments.seeds)
     # Seed by seed, so that a run that is cut off has tried every submission.
     runs = [(name, seed) for seed in seeds for name in submissions]
@@ -58,7 +62,7 @@ def main() -> int:
 
 def logged(submission: str, seed: int, arguments: argparse.Namespace) -> dict[str, Any]:
     """Grade, and append what came of it to the log."""
-    record = grade(submission, seed, arguments.isolation, arguments.dtype)
+    record = grade(submission, seed, arguments)
     if arguments.log:
         checked = sum(len(one["properties"]) for one in record["levels"][0]["criteria"])
         wrong = [f"{law}: {message}" for law, message in broken(record)]
@@ -68,13 +72,13 @@ def logged(submission: str, seed: int, arguments: argparse.Namespace) -> dict[st
     return record
 
 
-def grade(submission: str, seed: int, isolation: str, dtype: str) -> dict[str, Any]:
+def grade(submission: str, seed: int, arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the record of one run."""
-    command = [sys.executable, "-m", "grader", "run", "--level", "3", "--json", "--isolation", isolation]
     # One judge a grading: the gradings themselves share out the processors.
-    command += ["--jobs", "1"]
+    command = [sys.executable, "-m", "grader", "run", "--json", "--jobs", "1"]
+    command += ["--level", str(arguments.level), "--isolation", arguments.isolation]
     result = subprocess.run(
-        [*command, "--submission", submission, "--seed", str(seed), "--dtype", dtype],
+        [*command, "--submission", submission, "--seed", str(seed), "--dtype", arguments.dtype],
         capture_output=True,
         text=True,
         check=False,

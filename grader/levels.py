@@ -84,6 +84,8 @@ class Level:
     time_estimate: str
     limits: LevelLimits
     criteria: tuple[Criterion, ...]
+    files: tuple[str, ...] = ()
+    """The modules of `nanochat` that its properties are about: mutants are made of them."""
     needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Laws that count only where others hold, too; see `grader.verdict.ExpectedProperty`."""
 
@@ -149,7 +151,11 @@ def level_from(table: Mapping[str, Any]) -> Level:
         kinds["counts_with"] = list
     check_keys(table, kinds, "the file")
     head, limits, entries = table["level"], table["limits"], table["criterion"]
-    check_keys(head, LEVEL_KEYS, "[level]")
+    check_keys(head, LEVEL_KEYS | ({"files": list} if "files" in head else {}), "[level]")
+    files = tuple(head.get("files", ()))
+    for name in files:
+        if not (isinstance(name, str) and re.fullmatch(r"\w+\.py", name)):
+            raise ValueError(f"[level]: files holds {name!r}, want names such as 'gpt.py'")
     numbers: dict[str, Any] = dict.fromkeys(LIMITS, (int, float)) | {"processes": int}
     check_keys(limits, {name: kind for name, kind in numbers.items() if name in limits}, "[limits]", LIMITS)
     for name, ceiling in LIMITS.items():
@@ -166,7 +172,7 @@ def level_from(table: Mapping[str, Any]) -> Level:
         if twice:
             raise ValueError(f"[[counts_with]] {position}: {', '.join(twice)} stands in another one, too")
         needs |= dict.fromkeys(entry["laws"], tuple(entry["need"]))
-    return Level(**head, limits=LevelLimits(**limits), criteria=criteria, needs=needs)
+    return Level(**{**head, "files": files}, limits=LevelLimits(**limits), criteria=criteria, needs=needs)
 
 
 def criterion_from(entry: Mapping[str, Any], position: int) -> Criterion:

@@ -169,15 +169,20 @@ class Watcher:
 
 
 def saves(folder: Path, pause: Callable[[float], None] = time.sleep) -> Iterator[Files]:
-    """Yield the files of a submission at once and after each change."""
-    seen: Files | None = None
+    """Yield the files of a submission at once, and after each change as soon as two looks agree.
+
+    An editor may empty a file before it writes it anew.
+    """
+    seen = files_of(folder)
+    yield seen
+    last = seen
     while True:
+        pause(LOOK_SECONDS)
         found = files_of(folder)
-        if found != seen:
+        if found == last and found != seen:
             seen = found
             yield found
-        else:
-            pause(LOOK_SECONDS)
+        last = found
 
 
 def files_of(folder: Path) -> Files:

@@ -164,7 +164,7 @@ def rank(seed: str, bug_id: str) -> bytes:
     return hashlib.sha256(f"bug|{seed}|{bug_id}".encode()).digest()
 
 
-def seed_of(student: str, secret: bytes, term: str, level: int) -> str:
+def seed_of(student: str, secret: bytes, term: str, level: int | str) -> str:
     """Return the seed of one student, which nobody can work out without the course's secret.
 
     `term` is the seed of the course, so that the same secret serves many terms. Raises ValueError for a

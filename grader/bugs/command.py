@@ -17,7 +17,7 @@ from grader.bugs.manifest import Recipe
 from grader.bugs.publish import UnknownLaw
 from grader.bugs.release import release
 from grader.matrix.command import add_verify
-from grader.run import REPOSITORY, UsageError
+from grader.run import REPOSITORY, UsageError, choose_levels
 
 DIFFICULTIES = (1, 2, 3)
 
@@ -38,7 +38,7 @@ def add_list(parts: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     """Add `grader variants list`."""
     listing = parts.add_parser("list", help="the catalogue of bugs")
     listing.set_defaults(command=list_command)
-    add_common(listing)
+    add_common(listing, "all")
     listing.add_argument("--criterion", metavar="ID", help="only the bugs of this criterion")
     listing.add_argument("--json", action="store_true", help="print the catalogue as JSON")
 
@@ -48,8 +48,9 @@ def add_make(parts: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     making = parts.add_parser(
         "make",
         help="write a copy of the reference with bugs in it",
-        description="Without --seed, the copy is that of student/. The manifest, which names the bugs, goes "
-        "to stdout unless --manifest names a file; it never goes into DIR.",
+        description="Without --seed, the copy has the classic bugs of the level; with --level all it is then "
+        "student/. The manifest, which names the bugs, goes to stdout unless --manifest names a file, never "
+        "into DIR.",
     )
     making.set_defaults(command=make_command)
     add_common(making)
@@ -83,9 +84,11 @@ def add_release(parts: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
 
 
-def add_common(part: argparse.ArgumentParser) -> None:
+def add_common(part: argparse.ArgumentParser, level: str = "3") -> None:
     """Add what every part that reads the catalogue takes."""
-    part.add_argument("--level", type=int, default=3, help="the level of the bugs (default: %(default)s)")
+    part.add_argument(
+        "--level", default=level, metavar="N", help="the level of the bugs, or `all` (default: %(default)s)"
+    )
     part.add_argument(
         "--difficulty",
         type=difficulties,
@@ -173,11 +176,13 @@ def make_command(options: argparse.Namespace) -> int:
 
 def release_command(options: argparse.Namespace) -> int:
     """`grader variants release`."""
+    if options.level == "all":
+        raise UsageError("--level all: a release is of one level; make one for each")
     one = made(options)
     published = [] if options.publish_tests is None else options.publish_tests.split(",")
     hidden = Hidden(one.reference, one.plain, one.catalogue, one.secrets)
     try:
-        count = release(REPOSITORY, options.level, one.sources, published, hidden, options.out)
+        count = release(REPOSITORY, int(options.level), one.sources, published, hidden, options.out)
     except UnknownLaw as error:
         raise UsageError(f"--publish-tests {error}") from error
     except OSError as error:
@@ -205,7 +210,7 @@ def made(options: argparse.Namespace) -> Made:
         if seed is None:
             raise UsageError("--disguise needs --seed or --for: each seed has its own disguise")
         sources = disguised(plain, seed)
-    recipe = Recipe(options.level, seed, options.student, options.disguise)
+    recipe = Recipe(level_of(options.level), seed, options.student, options.disguise)
     record = manifest.record(recipe, choice, bugs, reference, sources)
     return Made(sources, plain, reference, bugs, record, len(choice.bugs), secrets)
 
@@ -251,7 +256,8 @@ def seed_from(options: argparse.Namespace) -> tuple[str | None, tuple[str, ...]]
     except OSError as error:
         raise UsageError(f"--secret-file {options.secret_file}: {error.strerror}") from error
     try:
-        seed = choose.seed_of(options.student, secret, options.seed or "", options.level)
+        level = level_of(options.level)
+        seed = choose.seed_of(options.student, secret, options.seed or "", level)
     except ValueError as error:
         raise UsageError(f"--for {options.student}: {error}") from error
     return seed, (seed, secret.decode("utf-8", errors="replace"))
@@ -268,12 +274,17 @@ def hand_over(record: dict[str, object], file: Path | None) -> None:
         raise UsageError(f"--manifest {file}: {error.strerror}") from error
 
 
-def catalogue_of(level: int) -> list[Bug]:
-    """Return the bugs of a level. Raises UsageError if it has none."""
+def catalogue_of(text: str) -> list[Bug]:
+    """Return the bugs of the level that `--level` names, or of all levels. Raises UsageError."""
     try:
-        return catalogue.load(level)
+        return [bug for number in choose_levels(text) for bug in catalogue.load(number)]
     except FileNotFoundError:
-        raise UsageError(f"--level {level}: there is no catalogue of bugs for it") from None
+        raise UsageError(f"--level {text}: there is no catalogue of bugs for it") from None
+
+
+def level_of(text: str) -> int | str:
+    """Return what a manifest says of `--level`: a number, or "all"."""
+    return text if text == "all" else int(text)
 
 
 def difficulties(text: str) -> tuple[int, ...]:

@@ -24,7 +24,8 @@ FORMAT = 1
 class Recipe:
     """What a variant is made from, as far as it is not the catalogue or the reference."""
 
-    level: int
+    level: int | str
+    """A number, or "all"."""
     seed: str | None
     student: str | None
     disguised: bool

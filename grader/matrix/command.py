@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from grader.bugs.records import Place
 
 REFERENCE = REPOSITORY / "reference" / "nanochat"
-FILES = {3: ("gpt.py", "engine.py", "tools.py")}
-"""The files of a level: those that its properties are about."""
-
 DISGUISES = 3
 """How many disguised references are among the correct programs."""
 
@@ -132,7 +129,7 @@ def verify_command(options: argparse.Namespace) -> int:
         return 1
     session = Session(options.level, options.seed, preload=certificate.WITNESSES)
     jobs = options.jobs or processors()
-    correct = {} if options.no_correct else correct_programs(sources, options.seed)
+    correct = {} if options.no_correct else correct_programs(sources, session.level.files, options.seed)
     variants = combined.chosen([bug for bug, _ in bugs], sources, options.seed, options.variants)
     found = certificate.certify(session, sources, bugs, correct, variants, jobs, say)
     if not options.no_repeat:
@@ -171,12 +168,12 @@ def chosen_bugs(level: int, names: str | None, seed: int) -> list[tuple[Bug, Pla
     return [(bug.bound(seed), places[bug.id]) for bug in loaded if bug.id in wanted]
 
 
-def correct_programs(sources: dict[str, str], seed: int) -> dict[str, dict[str, str]]:
+def correct_programs(sources: dict[str, str], files: Collection[str], seed: int) -> dict[str, dict[str, str]]:
     """Return every program here that is known to be correct: the alternates, and disguised references."""
+    from grader.alternates import alternates
     from grader.bugs import disguise, variant
 
-    packages = sorted((REPOSITORY / "tests" / "alternates").glob("*/nanochat"))
-    found = {f"alternate {path.parent.name}": variant.sources_of(path) for path in packages}
+    found = {f"alternate {one.name}": variant.sources_of(one / "nanochat") for one in alternates(files)}
     for number in range(DISGUISES):
         name = f"{seed}/{number}"
         found[f"the reference in disguise {name}"] = disguise.disguised(sources, name)
@@ -185,12 +182,16 @@ def correct_programs(sources: dict[str, str], seed: int) -> dict[str, dict[str, 
 
 def chosen_files(level: int, names: Sequence[str]) -> Sequence[str]:
     """Return the modules to mutate. Raises UsageError."""
-    if level not in FILES:
-        raise UsageError(f"--level {level}: there are no mutants for it; there are levels {sorted(FILES)}")
+    from grader import levels
+
+    there = levels.numbers()
+    if level not in there:
+        raise UsageError(f"--level {level}: there are no mutants for it; there are levels {there}")
+    files = levels.read(level).files
     for name in names:
-        if Path(name).name not in FILES[level]:
-            raise UsageError(f"{name}: level {level} has the files {', '.join(FILES[level])}")
-    return [Path(name).name for name in names] or FILES[level]
+        if Path(name).name not in files:
+            raise UsageError(f"{name}: level {level} has the files {', '.join(files)}")
+    return [Path(name).name for name in names] or files
 
 
 def sources_of(package: Path) -> dict[str, str]:

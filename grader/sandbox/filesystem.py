@@ -105,7 +105,7 @@ def _show(path: str, root: str) -> None:
 
 def _shown(place: str) -> bool:
     """Say whether something stands at a place already: a file, or a folder that is not one of ours."""
-    return os.path.isfile(place) or (os.path.isdir(place) and any(os.scandir(place)))
+    return os.path.isfile(place) or (os.path.isdir(place) and bool(os.listdir(place)))
 
 
 def _bind(source: str, target: str) -> None:

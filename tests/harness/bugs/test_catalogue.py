@@ -16,35 +16,44 @@ from grader.cli import main
 
 ROOT = Path(__file__).parents[3]
 REFERENCE = variant.sources_of(ROOT / "reference" / "nanochat")
-BUGS = catalogue.load(3)
+EVERY = {number: catalogue.load(number) for number in levels.numbers()}
+BUGS = [bug for bugs in EVERY.values() for bug in bugs]
 INSTANCES = [instance for bug in BUGS for instance in bug.instances()]
 
 
 def test_the_student_copy_is_what_the_catalogue_makes() -> None:
     made = variant.with_bugs(REFERENCE, [bug for bug in BUGS if bug.classic])
     found = variant.sources_of(ROOT / "student" / "nanochat")
-    assert found == made, "run `grader variants make --level 3 --out student`"
+    assert found == made, "run `grader variants make --level all --out student`"
 
 
-def test_the_five_classic_bugs_are_there() -> None:
-    assert sorted(bug.criterion for bug in BUGS if bug.classic) == [
-        "cache",
-        "grouped",
-        "memory",
-        "rotary",
-        "tools",
-    ]
+@pytest.mark.parametrize(
+    ("level", "criteria"),
+    [
+        (1, {"data", "encoding"}),
+        (2, {"accumulation", "finetuning", "optimizers", "schedule"}),
+        (3, {"cache", "grouped", "memory", "rotary", "tools"}),
+    ],
+)
+def test_the_classic_bugs_are_there(level: int, criteria: set[str]) -> None:
+    assert {bug.criterion for bug in EVERY[level] if bug.classic} == criteria
 
 
-def test_there_are_enough_bugs_of_every_kind() -> None:
-    assert len(BUGS) >= 60
-    for criterion in levels.read(3).criteria:
-        here = [bug for bug in BUGS if bug.criterion == criterion.id]
-        assert len(here) >= 8, criterion.id
+def test_no_two_bugs_of_any_level_have_one_id() -> None:
+    assert len({bug.id for bug in BUGS}) == len(BUGS)
+
+
+@pytest.mark.parametrize(("level", "bugs", "each"), [(1, 25, 4), (2, 25, 4), (3, 60, 8)])
+def test_there_are_enough_bugs_of_every_kind(level: int, bugs: int, each: int) -> None:
+    every = EVERY[level]
+    assert len(every) >= bugs
+    for criterion in levels.read(level).criteria:
+        here = [bug for bug in every if bug.criterion == criterion.id]
+        assert len(here) >= each, criterion.id
         assert {bug.difficulty for bug in here} == {1, 2, 3}, criterion.id
-    assert sum(bug.symptom == "silent" for bug in BUGS) >= len(BUGS) / 2
-    assert sum(bug.difficulty >= 2 for bug in BUGS) >= len(BUGS) / 2
-    assert sum(bool(bug.disturbs) for bug in BUGS) <= len(BUGS) / 20
+    assert sum(bug.symptom == "silent" for bug in every) >= len(every) / 2
+    assert sum(bug.difficulty >= 2 for bug in every) >= len(every) / 2
+    assert sum(bool(bug.disturbs) for bug in every) <= len(every) / 20
 
 
 def test_every_instance_is_a_program_of_its_own() -> None:
@@ -97,7 +106,7 @@ def test_the_command_makes_what_it_is_asked_for(tmp_path: Path, capsys: pytest.C
     assert variant.sources_of(tmp_path / "nanochat") == REFERENCE
     assert main(["variants", "make", "--bugs", "nonsense", "--out", str(tmp_path)]) == 2
     assert main(["variants", "make", "--level", "9", "--out", str(tmp_path)]) == 2
-    assert "there is no catalogue" in capsys.readouterr().err
+    assert "there is no such level" in capsys.readouterr().err
 
 
 def test_a_folder_with_other_modules_is_not_mixed_into(tmp_path: Path) -> None:

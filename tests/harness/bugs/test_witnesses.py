@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
+from grader import levels
 from grader.bugs import catalogue, variant, witness, witnesses
 
 ROOT = Path(__file__).parents[3]
 REFERENCE = variant.sources_of(ROOT / "reference" / "nanochat")
-BUGS = {bug.id: bug for bug in catalogue.load(3)}
+BUGS = {bug.id: bug for number in levels.numbers() for bug in catalogue.load(number)}
 
 
 def told(folder: Path, name: str) -> Any:

@@ -6,6 +6,7 @@ import json
 import os
 import queue
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -23,6 +24,11 @@ ROOT = Path(__file__).parents[3]
 pytestmark = pytest.mark.slow
 
 
+def heed_interrupts() -> None:
+    """Undo what a shell does to a command in the background: it ignores SIGINT, and hands that on."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Watched:
     """A running `grader watch --json` on a copy of the student's folder."""
 
@@ -30,7 +36,9 @@ class Watched:
         self.folder = folder
         shutil.copytree(ROOT / "student" / "nanochat", folder / "nanochat")
         command = [sys.executable, "-m", "grader", "watch", "--level", "3", "--json", "--submission", folder]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ})
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, text=True, env={**os.environ}, preexec_fn=heed_interrupts
+        )
         self.lines: queue.Queue[dict[str, Any]] = queue.Queue()
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
@@ -87,18 +95,24 @@ def test_a_save_grades_what_it_can_have_changed(watched: Watched) -> None:
     assert third["tools"]["verdict"] == "failed"
 
 
-def test_files_are_seen_when_they_change(tmp_path: Path) -> None:
-    package = tmp_path / "nanochat"
-    package.mkdir()
-    pauses: list[float] = []
+def test_files_are_seen_when_they_have_been_written(tmp_path: Path) -> None:
+    file = tmp_path / "nanochat" / "m.py"
+    file.parent.mkdir()
+    texts = ["", "x =", "x = 1", "x = 1", "x = 1", "x = 2", "x = 2"]
+    written: list[str] = []
 
-    def save(seconds: float) -> None:
-        pauses.append(seconds)
-        (package / f"m{len(pauses)}.py").write_text("x = 1")
+    def save(_: float) -> None:
+        written.append(texts[len(written)])
+        file.write_text(written[-1])
 
     seen = watch.saves(tmp_path, save)
-    assert [len(next(seen)) for _ in range(3)] == [0, 1, 2]
-    assert len(pauses) == 2
+    assert next(seen) == {}
+    one = next(seen)
+    assert written == texts[:4]
+    two = next(seen)
+    assert written == texts
+    assert list(one) == list(two) == ["nanochat/m.py"]
+    assert one != two
 
 
 @pytest.mark.parametrize(
@@ -117,6 +131,6 @@ def test_wrong_usage(words: list[str], message: str, capsys: pytest.CaptureFixtu
 
 def test_an_interrupted_watch_leaves_nothing(watched: Watched) -> None:
     watched.round()
-    watched.process.send_signal(2)
+    watched.process.send_signal(signal.SIGINT)
     assert watched.process.wait(timeout=20) == 130
     time.sleep(0.2)

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.mark.parametrize("case", HOSTILE, ids=lambda case: case.name)
 def test_the_rest_is_still_judged(grade: Grade, case: Hostile) -> None:
-    record = grade(f"hostile {case.name}")
+    record = grade(3, f"hostile {case.name}")
     laws = {law["id"]: law for criterion in criteria(record).values() for law in criterion["properties"]}
     for name in case.concerned:
         assert laws[name]["verdict"] == case.verdict, laws[name]

@@ -161,7 +161,7 @@ def test_a_manifest_in_the_students_folder_is_refused(tmp_path: Path, refuse: Ca
         (["--disguise"], "--disguise needs --seed or --for"),
         (["--bugs", "nonsense"], "there is no bug nonsense; there are "),
         (["--manifest", "/nowhere/x.json"], "there is no folder /nowhere"),
-        (["--level", "9"], "there is no catalogue of bugs for it"),
+        (["--level", "9"], "there is no such level; there are "),
     ],
 )
 def test_what_cannot_be_made_is_refused(

@@ -227,7 +227,8 @@ def test_only_the_published_properties_are_in_the_bundle(tmp_path: Path) -> None
     [
         (["--publish-tests", "colour"], "--publish-tests colour: there are "),
         (["--manifest", "OUT/bugs.json"], "which the student gets"),
-        (["--level", "9"], "there is no catalogue of bugs for it"),
+        (["--level", "9"], "there is no such level; there are "),
+        (["--level", "all"], "a release is of one level"),
         (["--disguise"], "--disguise needs --seed or --for"),
     ],
 )

@@ -1,1 +1,1 @@
-"""Alternate `batched`: see ../../README.md for what it does its own way."""
+"""Everything in batches, by threads."""

@@ -1,1 +1,1 @@
-"""Alternate `carrying`: see ../../README.md for what it does its own way."""
+"""Merges in the form of GPT-2, and states that are carried from step to step."""

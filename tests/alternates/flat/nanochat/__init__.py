@@ -1,1 +1,1 @@
-"""Alternate `flat`: see ../../README.md for what it does its own way."""
+"""Short functions over tiktoken, special tokens kept apart."""

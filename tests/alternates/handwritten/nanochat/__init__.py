@@ -1,1 +1,1 @@
-"""Alternate `handwritten`: see ../../README.md for what it does its own way."""
+"""Byte pairs and data in plain Python, without a package."""

@@ -1,0 +1,432 @@
+"""Text to ids and back, and the special tokens: nothing is lost, and text stays text.
+
+Nothing here depends on what was learned, so that a fault of training does not show.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from specs.compare import broken, expect, expect_equal, expect_raised, quoted
+from specs.law import law
+from specs.learning import known, vocabulary
+from specs.probe import Probe
+from specs.probes.byte_tokenizer import SPECIAL
+from specs.texts import (
+    AWKWARD,
+    BYTES,
+    ENGLISH,
+    FEW,
+    MERGING,
+    MIXED,
+    PARTS_OF_SPECIAL,
+    SPECIAL_COUNT,
+    SPELLED,
+    Learning,
+    learnings,
+    plain_texts,
+    spelling_texts,
+    texts,
+)
+
+CRITERION = "encoding"
+
+
+@law(
+    examples=60,
+    cases=[
+        *({"learning": learning, "text": text} for learning in (MERGING, BYTES) for text in MIXED),
+        *({"learning": MERGING, "text": text} for text in [*ENGLISH, "".join(AWKWARD), " ".join(AWKWARD)]),
+        {"learning": MERGING, "text": "a" * 3000 + " " * 3000 + "\n" * 300},
+    ],
+    learning=learnings,
+    text=plain_texts,
+)
+def test_decoding_gives_the_text_back(probe: Probe, learning: Learning, text: str) -> None:
+    """decode(encode(text)) is the text, whatever is in it: blanks, controls, marks, any script.
+
+    Kills: text that is stripped, lower-cased, normalised or cut, line ends changed, blanks put in front,
+    characters beyond ASCII or beyond 16 bits lost, unknown characters replaced.
+    """
+    answer = probe("tokenizer.round_trip", learning=learning, texts=[text])
+    expect_ids(answer["ids"][0], answer["size"], f"encode({quoted(text)})")
+    expect_equal(answer["decoded"][0], text, f"decode(encode({quoted(text)})), of {quoted(answer['ids'][0])}")
+    expect_equal(answer["again"][0], answer["ids"][0], f"encode({quoted(text)}) once more")
+
+
+@law(
+    examples=40,
+    cases=[
+        *({"learning": MERGING, "text": text} for text in [*SPECIAL, *PARTS_OF_SPECIAL, *SPELLED]),
+        {"learning": BYTES, "text": "".join(SPECIAL)},
+        {"learning": FEW, "text": "a<|assistant_end|>b<|bos|"},
+    ],
+    learning=learnings,
+    text=spelling_texts,
+)
+def test_text_that_spells_a_special_token_stays_text(probe: Probe, learning: Learning, text: str) -> None:
+    """Text that spells a special token, whole or in part, becomes ordinary ids and comes back as it was.
+
+    Kills: special tokens recognised in text, an exception for them, text around them lost or escaped, also
+    where texts are encoded as a list.
+    """
+    answer = probe("tokenizer.round_trip", learning=learning, texts=[text])
+    batch = probe("tokenizer.encode_batch", learning=learning, texts=[text, text + "!"])
+    for ids in (answer["ids"][0], *batch):
+        expect_ids(ids, answer["size"], f"encode({quoted(text)})")
+    expect_equal(answer["decoded"][0], text, f"decode(encode({quoted(text)})), of {quoted(answer['ids'][0])}")
+    expect_equal(batch[0], answer["ids"][0], f"encode of a list with {quoted(text)}, against encode of it")
+
+
+def expect_ids(ids: Any, size: int, what: str) -> None:
+    """Require ids of ordinary tokens."""
+    expect(isinstance(ids, list), f"{what}: got {quoted(ids)}, want a list of ids")
+    stray = next((i for i in ids if type(i) is not int or not 0 <= i < size - SPECIAL_COUNT), None)
+    if stray is not None:
+        kind = "the id of a special token" if stray in range(size - SPECIAL_COUNT, size) else "no id of text"
+        broken(f"{what} holds {quoted(stray)}, {kind}: want ids from 0 to {size - SPECIAL_COUNT - 1}")
+
+
+@law(examples=6, learning=learnings)
+def test_the_special_tokens_are_the_last_nine_ids(probe: Probe, learning: Learning) -> None:
+    """The nine special tokens have the last nine ids, in the order of the contract, and go both ways.
+
+    Kills: another order, ids in front of the learned ones, a missing or an additional one, a BOS that is
+    another token, texts that do not come back from ids.
+    """
+    answer = probe("tokenizer.names", learning=learning)
+    first = answer["size"] - SPECIAL_COUNT
+    want = {text: first + place for place, text in enumerate(SPECIAL)}
+    expect_equal(answer["special tokens"], sorted(SPECIAL), "get_special_tokens(), sorted")
+    expect_equal(answer["ids"], want, f"encode_special of each, with {answer['size']} ids")
+    expect_equal(answer["bos"], first, "get_bos_token_id()")
+    expect_equal(answer["texts"][first:], SPECIAL, "id_to_token of the last nine ids")
+    lists = [[i] for i in want.values()]
+    (whole, *single) = probe("tokenizer.decode", learning=learning, lists=[list(want.values()), *lists])
+    expect_equal(single, SPECIAL, "decode of each of the last nine ids alone")
+    expect_equal(whole, "".join(SPECIAL), "decode of the last nine ids together")
+
+
+@law(
+    examples=20,
+    cases=[{"token": token} for token in ("", "bos", "<|bos|> ", "<|BOS|>", "<|endoftext|>", "a")],
+    token=st.one_of(st.sampled_from(PARTS_OF_SPECIAL), st.text(max_size=4), st.sampled_from(AWKWARD)),
+)
+def test_no_other_text_is_a_special_token(probe: Probe, token: str) -> None:
+    """encode_special, prepend and append raise for a text that is no special token, and the rest goes on.
+
+    Kills: None, -1 or BOS for an unknown name, ordinary ids in its place, a name that is ignored.
+    """
+    outcome = probe.attempt("tokenizer.encode_special", learning=FEW, token=token)
+    expect_raised(outcome, f"encode_special({token!r})")
+    for end in ("prepend", "append"):
+        for text in ("hi", ["hi", "ho"]):
+            outcome = probe.attempt("tokenizer.encode", learning=FEW, texts=[text], options={end: token})
+            expect_raised(outcome, f"encode({text!r}, {end}={token!r})")
+    expect_still_encodes(probe)
+
+
+def expect_still_encodes(probe: Probe) -> None:
+    """Require a tokenizer to be usable, after an error for example."""
+    answer = probe("tokenizer.round_trip", learning=FEW, texts=["café"])
+    expect_equal(answer["decoded"], ["café"], "decode(encode('café')) after an error")
+
+
+ends = st.one_of(st.none(), st.sampled_from(SPECIAL), st.sampled_from([0, 1, 97, 255]), st.just("last id"))
+
+
+@law(
+    examples=40,
+    cases=[
+        {"learning": FEW, "text": "hello", "prepend": "<|bos|>", "append": None},
+        {"learning": FEW, "text": "hello", "prepend": None, "append": "<|assistant_end|>"},
+        {"learning": FEW, "text": "", "prepend": "<|bos|>", "append": "<|bos|>"},
+        {"learning": FEW, "text": "hello", "prepend": 0, "append": 0},
+        {"learning": FEW, "text": "<|bos|>", "prepend": "last id", "append": "<|user_end|>"},
+    ],
+    learning=learnings,
+    text=texts,
+    prepend=ends,
+    append=ends,
+)
+def test_a_token_is_put_at_each_end(
+    probe: Probe, learning: Learning, text: str, prepend: int | str | None, append: int | str | None
+) -> None:
+    """encode(text, prepend, append) is the ids of the text with one id in front and one behind.
+
+    Kills: BOS not prepended, prepended and appended swapped, id 0 taken for none, a name not looked up, a
+    token that is added for an empty text only or not for it.
+    """
+    options, before, after = ends_of(probe, learning, prepend, append)
+    (got,) = probe("tokenizer.encode", learning=learning, texts=[text], options=options)
+    (plain,) = probe("tokenizer.encode", learning=learning, texts=[text])
+    expect_equal(got, [*before, *plain, *after], f"encode({quoted(text)}, {said(options)})")
+
+
+@law(
+    examples=30,
+    cases=[
+        {"learning": FEW, "drawn": ["hello", "you"], "prepend": "<|bos|>", "append": None},
+        {"learning": FEW, "drawn": ["hello", "", "you"], "prepend": None, "append": "<|user_end|>"},
+        {"learning": FEW, "drawn": ["", ""], "prepend": 0, "append": 0},
+        {"learning": FEW, "drawn": [], "prepend": "<|bos|>", "append": "<|bos|>"},
+    ],
+    learning=learnings,
+    drawn=st.lists(texts, max_size=5),
+    prepend=ends,
+    append=ends,
+)
+def test_a_token_is_put_at_each_end_of_every_text_of_a_list(
+    probe: Probe, learning: Learning, drawn: list[str], prepend: int | str | None, append: int | str | None
+) -> None:
+    """In a list every text gets the tokens at its ends, each once.
+
+    Kills: BOS not prepended in a list, at the first text only, before the whole list, twice for equal texts.
+    """
+    options, before, after = ends_of(probe, learning, prepend, append)
+    got = probe("tokenizer.encode_batch", learning=learning, texts=drawn, options=options)
+    plain = probe("tokenizer.encode", learning=learning, texts=drawn)
+    want = [[*before, *ids, *after] for ids in plain]
+    expect_equal(got, want, f"encode({quoted(drawn)}, {said(options)})")
+
+
+def ends_of(
+    probe: Probe, learning: Learning, prepend: int | str | None, append: int | str | None
+) -> tuple[dict[str, int | str], list[int], list[int]]:
+    """Return the options of a call, and the ids that they must put in front and behind."""
+    size = probe("tokenizer.size", learning=learning)
+    options: dict[str, int | str] = {}
+    ids: dict[str, list[int]] = {"prepend": [], "append": []}
+    for name, end in (("prepend", prepend), ("append", append)):
+        if end is not None:
+            given = options[name] = size - 1 if end == "last id" else end
+            ids[name] = [size - SPECIAL_COUNT + SPECIAL.index(given) if isinstance(given, str) else given]
+    return options, ids["prepend"], ids["append"]
+
+
+def said(options: dict[str, int | str]) -> str:
+    """Return options as they are written in a call."""
+    return ", ".join(f"{name}={value!r}" for name, value in options.items()) or "no more"
+
+
+@law(
+    examples=20,
+    cases=[
+        {"learning": MERGING, "drawn": [], "num_threads": 8},
+        {"learning": MERGING, "drawn": [""], "num_threads": 1},
+        {"learning": MERGING, "drawn": ["a", "a", "b", "", "a"], "num_threads": 2},
+        {
+            "learning": MERGING,
+            "drawn": [f"{n} is {'longer ' * (40 - n)}" for n in range(40)],
+            "num_threads": 3,
+        },
+    ],
+    learning=learnings,
+    drawn=st.lists(texts, max_size=12),
+    num_threads=st.sampled_from([1, 2, 3, 8]),
+)
+def test_a_list_is_encoded_text_by_text(
+    probe: Probe, learning: Learning, drawn: list[str], num_threads: int
+) -> None:
+    """A list gives a list of what each of its texts gives, in order, with any number of threads.
+
+    Kills: results in the order in which threads finish, texts lost in the cut between threads, an exception
+    for an empty list, a result without its outer list, equal texts that share one list of ids.
+    """
+    options = {"num_threads": num_threads}
+    got = probe("tokenizer.encode_batch", learning=learning, texts=drawn, options=options)
+    want = probe("tokenizer.encode", learning=learning, texts=drawn)
+    expect_equal(got, want, f"encode({quoted(drawn)}, num_threads={num_threads}), against one text at a time")
+
+
+@law(
+    examples=12,
+    cases=[
+        {"value": value}
+        for value in (None, 5, 1.5, b"hi", [1], ["a", None], [b"a"], ["a", 5], {"a": "b"}, [["a"]], True)
+    ],
+    value=st.one_of(st.binary(max_size=3), st.integers(), st.lists(st.integers(), min_size=1, max_size=3)),
+)
+def test_what_is_no_text_is_refused(probe: Probe, value: Any) -> None:
+    """encode raises for anything but a str or a list of str, and goes on encoding afterwards.
+
+    Kills: bytes or numbers turned into text, None taken for an empty text, a list that is encoded up to what
+    is wrong with it.
+    """
+    outcome = probe.attempt("tokenizer.encode_batch", learning=FEW, texts=value)
+    expect_raised(outcome, f"encode({value!r})")
+    expect_still_encodes(probe)
+
+
+@law()
+def test_nothing_is_nothing(probe: Probe) -> None:
+    """An empty text has no ids, an empty list no lists of them, and no ids are an empty text.
+
+    Kills: an id for an empty text, an exception for it, None.
+    """
+    for learning in (MERGING, BYTES):
+        answer = probe("tokenizer.encode", learning=learning, texts=["", "a", ""])
+        expect_equal([answer[0], answer[2]], [[], []], "encode('')")
+        expect(bool(answer[1]), "encode('a'): got no ids, want at least one")
+        expect_equal(probe("tokenizer.encode_batch", learning=learning, texts=[]), [], "encode([])")
+        batch = probe("tokenizer.encode_batch", learning=learning, texts=["", ""])
+        expect_equal(batch, [[], []], "encode(['', ''])")
+        expect_equal(probe("tokenizer.decode", learning=learning, lists=[[]]), [""], "decode([])")
+
+
+@law(
+    examples=40,
+    cases=[
+        {"learning": BYTES, "places": [0xF0, 0x9F, 0x99, 0x82], "special": []},
+        {"learning": BYTES, "places": [0xF0, 0x9F, 0x41], "special": [(1, 0)]},
+        {"learning": MERGING, "places": [0xFF, 0xC3, 0xA9, 0xED, 0xA0, 0x80], "special": [(2, 4), (9, 8)]},
+    ],
+    learning=learnings,
+    places=st.lists(st.integers(0, 10_000), max_size=12),
+    special=st.lists(st.tuples(st.integers(0, 12), st.integers(0, SPECIAL_COUNT - 1)), max_size=3),
+)
+def test_any_ids_are_decoded_by_their_bytes(
+    probe: Probe, learning: Learning, places: list[int], special: list[tuple[int, int]]
+) -> None:
+    """decode puts the bytes of all ids together, special tokens by their text, and then makes text of them.
+
+    What is no UTF-8 becomes U+FFFD. Kills: ids decoded one at a time, bytes that are dropped or raise,
+    special tokens left out.
+    """
+    size, tokens = vocabulary(probe, learning)
+    usable = known(tokens)
+    ids = [usable[place % len(usable)] for place in places]
+    for place, which in special:
+        ids.insert(place, len(tokens) + which)
+    everything = [*(data or b"" for data in tokens), *(text.encode() for text in SPECIAL)]
+    expect_equal(len(everything), size, "the number of ids")
+    data = b"".join(everything[i] for i in ids)
+    (got,) = probe("tokenizer.decode", learning=learning, lists=[ids])
+    expect_equal(got, data.decode("utf-8", "replace"), f"decode({ids}), whose bytes are {quoted(data)}")
+
+
+@law(
+    examples=15,
+    cases=[{"off": off, "at": 0} for off in (0, 1, 1000, -1, -9, -256)] + [{"off": -1, "at": 2}],
+    off=st.one_of(st.integers(0, 2**31), st.integers(-(2**31), -1)),
+    at=st.integers(0, 3),
+)
+def test_ids_outside_the_vocabulary_are_refused(probe: Probe, off: int, at: int) -> None:
+    """decode raises for an id below 0 or from get_vocab_size() on, wherever it stands.
+
+    Kills: negative ids counted from the end, unknown ids left out or replaced, an upper end off by one.
+    """
+    size = probe("tokenizer.size", learning=FEW)
+    ids = [97, 98, 99]
+    ids.insert(at, off if off < 0 else size + off)
+    expect_raised(
+        probe.attempt("tokenizer.decode", learning=FEW, lists=[ids]), f"decode({ids}), with {size} ids"
+    )
+    expect_still_encodes(probe)
+
+
+@law(examples=3, learning=learnings)
+def test_each_id_has_its_text(probe: Probe, learning: Learning) -> None:
+    """id_to_token gives the text of one id, U+FFFD for bytes that are none alone.
+
+    Kills: bytes or their repr in place of text, ids off by one, an exception for a part of a character.
+    """
+    size, tokens = vocabulary(probe, learning)
+    answer = probe("tokenizer.names", learning=learning)
+    want = [*(token and token.decode("utf-8", "replace") for token in tokens), *SPECIAL]
+    expect_equal(len(want), size, "the number of ids")
+    usable = [i for i, text in enumerate(want) if text is not None]
+    expect_equal([answer["texts"][i] for i in usable], [want[i] for i in usable], "id_to_token of every id")
+
+
+SHARED: list[tuple[str, list[Any], dict[str, Any]]] = [
+    ("encode", ["hello the weather"], {}),
+    ("encode", [""], {}),
+    ("encode", ["hello"], {"prepend": "<|bos|>", "append": 5}),
+    ("encode", [["hello", "hello", "the", ""]], {}),
+    ("encode", [["hello", "hello"]], {"prepend": "<|bos|>"}),
+    ("get_special_tokens", [], {}),
+]
+
+
+@law()
+def test_lists_are_fresh(probe: Probe) -> None:
+    """Whoever changes a list that was returned changes no later answer.
+
+    Kills: results kept in a cache and handed out again, the tokenizer's own list given away.
+    """
+    for method, arguments, options in SHARED:
+        before, after = probe(
+            "tokenizer.changed_answers", learning=FEW, method=method, arguments=arguments, options=options
+        )
+        expect_equal(
+            after,
+            before,
+            f"{method}{tuple(arguments)} {options or ''}, after the list that it gave before was emptied",
+        )
+    (answer,) = probe("tokenizer.encode_batch", learning=FEW, texts=["hello", "hello"])[:1]
+    expect(bool(answer), "encode(['hello', 'hello']): got no ids for hello")
+
+
+CONVERSATION = {
+    "messages": [
+        {"role": "user", "content": "naïve?"},
+        {
+            "role": "assistant",
+            "content": [{"type": "text", "text": "日本"}, {"type": "python", "text": "1+1"}],
+        },
+    ]
+}
+
+
+@law(
+    examples=6,
+    cases=[
+        {"learning": MERGING, "drawn": [*MIXED, *SPELLED[:1]], "ids": [0, 255, 256, 300]},
+        {"learning": BYTES, "drawn": ["a"], "ids": [0xC3, 0xA9]},
+    ],
+    learning=learnings,
+    drawn=st.lists(texts, min_size=1, max_size=3),
+    ids=st.lists(st.integers(0, 264), max_size=6),
+)
+def test_a_saved_tokenizer_comes_back(
+    probe: Probe, learning: Learning, drawn: list[str], ids: list[int]
+) -> None:
+    """A tokenizer that was saved, moved and loaded answers everything as before.
+
+    Kills: tokens saved as text, which loses bytes, an order that is lost, special tokens or a pattern that is
+    not saved, a folder that is not made, an earlier file that stays, plain pickle, a path kept from saving.
+    """
+    answer = probe(
+        "tokenizer.saved",
+        learning=learning,
+        texts=[*drawn, "the weather is naïve"],
+        lists=[ids],
+        conversation=CONVERSATION,
+        earlier=FEW if learning["vocab_size"] != FEW["vocab_size"] else MERGING,
+    )
+    for what, want in answer["before"].items():
+        expect_equal(
+            answer["after"][what], want, f"{what} of the tokenizer that was loaded, against the saved"
+        )
+    for name, ends in answer["files"].items():
+        pickled = ends["begins"][:1] == b"\x80" and ends["ends"] == b"."
+        expect(
+            not pickled, f"{name} is a pickle, which runs code when it is loaded: want a format that does not"
+        )
+
+
+@law(examples=8, drawn=st.lists(texts, min_size=1, max_size=4))
+def test_two_tokenizers_do_not_meet(probe: Probe, drawn: list[str]) -> None:
+    """Two tokenizers in one process each answer as alone.
+
+    Kills: tokens, caches or special ids kept in the class or the module.
+    """
+    drawn = [*drawn, "the weather, 日本"]
+    answer = probe("tokenizer.together", one=MERGING, other=BYTES, texts=drawn)
+    expect_equal(answer["in turn"], answer["alone"], f"encode of {quoted(drawn)} by two tokenizers in turn")
+    for row in answer["decoded"]:
+        expect_equal(row[0], row[1], "decode(encode(text)) by two tokenizers in turn")
+    expect_equal([row[0] for row in answer["decoded"]], drawn, "decode(encode(text)) by two tokenizers")

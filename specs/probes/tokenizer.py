@@ -1,0 +1,377 @@
+"""Experiments on the submission's tokenizer: training, encoding, streaming, and what is saved of it.
+
+A `Learning` says how a tokenizer comes about: the format in which one is saved is free, so it can only be
+trained here. One that was trained is kept for later questions of this process.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypedDict
+
+from specs.probes.byte_tokenizer import SPECIAL
+from specs.probes.loading import imported
+from specs.probes.registry import probe
+
+
+class Learning(TypedDict):
+    """How a tokenizer is trained."""
+
+    texts: list[str]
+    vocab_size: int
+
+
+def learn(learning: Learning) -> Any:
+    """Return a tokenizer of the submission's that nobody else uses."""
+    kind = imported("nanochat.tokenizer").RustBPETokenizer
+    return kind.train_from_iterator(list(learning["texts"]), learning["vocab_size"])
+
+
+def trained(learning: Learning) -> Any:
+    """Return a tokenizer of the submission's, the same one for the same learning."""
+    kind = imported("nanochat.tokenizer").RustBPETokenizer
+    return _trained(kind, tuple(learning["texts"]), learning["vocab_size"])
+
+
+@functools.lru_cache(maxsize=16)
+def _trained(kind: Any, texts: tuple[str, ...], vocab_size: int) -> Any:
+    return kind.train_from_iterator(list(texts), vocab_size)
+
+
+# Training -------------------------------------------------------------------------------------------------
+
+
+@probe
+def learned(texts: list[str], vocab_size: int, form: str = "list") -> dict[str, Any]:
+    """Return the number of ids, and the bytes and the text of each learned token."""
+    kind = imported("nanochat.tokenizer").RustBPETokenizer
+    forms: dict[str, Any] = {"list": list, "tuple": tuple, "iterator": iter}
+    given = forms[form](texts)
+    tokenizer = kind.train_from_iterator(given, vocab_size)
+    size = tokenizer.get_vocab_size()
+    ids = range(256, size - len(SPECIAL))
+    return {
+        "size": size,
+        "bytes": [bytes_of(tokenizer, i) for i in ids],
+        "texts": [alone(tokenizer, i) for i in ids],
+    }
+
+
+@probe
+def size(learning: Learning) -> Any:
+    """Return the number of ids."""
+    return trained(learning).get_vocab_size()
+
+
+@probe
+def vocabulary(learning: Learning) -> dict[str, Any]:
+    """Return the number of ids, and the bytes of every id that is not special, None for what none shows."""
+    return _vocabulary(trained(learning))
+
+
+@functools.lru_cache(maxsize=16)
+def _vocabulary(tokenizer: Any) -> dict[str, Any]:
+    # Kept: 600 ids take 20,000 calls of decode.
+    size = tokenizer.get_vocab_size()
+    return {"size": size, "bytes": [bytes_of(tokenizer, i) for i in range(size - len(SPECIAL))]}
+
+
+def alone(tokenizer: Any, token: int) -> Any:
+    """Return what `decode` makes of one id, None where it raises."""
+    try:
+        return tokenizer.decode([token])
+    except Exception:  # noqa: BLE001  # as in bytes_of
+        return None
+
+
+def bytes_of(tokenizer: Any, token: int) -> bytes | None:
+    """Return the bytes of a token, from texts in which other bytes complete its first and last character.
+
+    None if no such text shows them. What is wrong with `decode` is another law's business: so a letter stands
+    at both ends, for one that strips blanks, and the longest is taken, for one that drops what is no text.
+    """
+    found: bytes | None = None
+    for before in BEFORE:
+        for after in AFTER:
+            try:
+                text = tokenizer.decode([LETTER, *before, token, *after, LETTER])
+            except Exception:  # noqa: BLE001  # what cannot be decoded shows nothing
+                continue
+            if not isinstance(text, str) or "\ufffd" in text:
+                continue
+            data = text.encode("utf-8", "surrogatepass")
+            shown = data[1 + len(before) : len(data) - len(after) - 1]
+            if found is None or len(shown) > len(found):
+                found = shown
+    return found
+
+
+LETTER = ord("a")
+
+BEFORE = [[], [0xC3], [0xE1], [0xF1]]
+"""Ids of bytes after which 0, 1, 2 or 3 continuation bytes make a character, whatever they are."""
+
+AFTER = [
+    [],
+    [0x80],
+    [0xA0],
+    [0x80, 0x80],
+    [0xA0, 0x80],
+    [0x90, 0x80],
+    [0x80, 0x80, 0x80],
+    [0x90, 0x80, 0x80],
+]
+"""Ids of bytes, some of which complete any beginning of a character."""
+
+
+# Ids ------------------------------------------------------------------------------------------------------
+
+
+@probe
+def encode(learning: Learning, texts: list[Any], options: dict[str, Any] | None = None) -> list[Any]:
+    """Return what `encode` makes of each text, one call for each."""
+    tokenizer = trained(learning)
+    return [tokenizer.encode(text, **(options or {})) for text in texts]
+
+
+@probe
+def encode_batch(learning: Learning, texts: Any, options: dict[str, Any] | None = None) -> Any:
+    """Return what `encode` makes of all texts in one call."""
+    return trained(learning).encode(texts, **(options or {}))
+
+
+@probe
+def decode(learning: Learning, lists: list[list[int]]) -> list[Any]:
+    """Return the text of each list of ids."""
+    tokenizer = trained(learning)
+    return [tokenizer.decode(ids) for ids in lists]
+
+
+@probe
+def round_trip(learning: Learning, texts: list[str]) -> dict[str, Any]:
+    """Return the number of ids, the ids of each text, the texts of those, and the ids of these."""
+    tokenizer = trained(learning)
+    ids = [tokenizer.encode(text) for text in texts]
+    decoded = [tokenizer.decode(each) for each in ids]
+    again = [tokenizer.encode(text) for text in decoded]
+    return {"size": tokenizer.get_vocab_size(), "ids": ids, "decoded": decoded, "again": again}
+
+
+@probe
+def names(learning: Learning) -> dict[str, Any]:
+    """Return what the tokenizer says about its ids and its special tokens."""
+    tokenizer = trained(learning)
+    size = tokenizer.get_vocab_size()
+    special = tokenizer.get_special_tokens()
+    return {
+        "size": size,
+        "special tokens": sorted(special) if isinstance(special, list | tuple | set | frozenset) else special,
+        "ids": {text: tokenizer.encode_special(text) for text in SPECIAL},
+        "bos": tokenizer.get_bos_token_id(),
+        "texts": [tokenizer.id_to_token(i) for i in range(size)],
+    }
+
+
+@probe
+def special_ids(learning: Learning) -> dict[str, Any]:
+    """Return the id of each special token."""
+    tokenizer = trained(learning)
+    return {text: tokenizer.encode_special(text) for text in SPECIAL}
+
+
+@probe
+def encode_special(learning: Learning, token: str) -> Any:
+    """Return the id of a special token."""
+    return trained(learning).encode_special(token)
+
+
+@probe
+def together(one: Learning, other: Learning, texts: list[str]) -> dict[str, Any]:
+    """Return what two tokenizers make of texts, asked in turn, and what each makes of them alone."""
+    alone = [[learn(each).encode(text) for text in texts] for each in (one, other)]
+    pair = [learn(each) for each in (one, other)]
+    in_turn = [[tokenizer.encode(text) for tokenizer in pair] for text in texts]
+    decoded = [[tokenizer.decode(ids) for tokenizer, ids in zip(pair, row, strict=True)] for row in in_turn]
+    return {
+        "alone": alone,
+        "in turn": [list(each) for each in zip(*in_turn, strict=True)],
+        "decoded": decoded,
+    }
+
+
+@probe
+def changed_answers(
+    learning: Learning, method: str, arguments: list[Any] | None = None, options: dict[str, Any] | None = None
+) -> list[Any]:
+    """Return the answer of a method, and its answer after the first one was changed by whoever got it."""
+    answer = getattr(learn(learning), method)
+    first = answer(*(arguments or []), **(options or {}))
+    before = copy.deepcopy(first)
+    lists = [each for each in (first, *(first if isinstance(first, list | tuple) else ())) if _mutable(each)]
+    contents = [list(each) for each in lists]
+    for each in lists:
+        each.clear()
+    second = copy.deepcopy(answer(*(arguments or []), **(options or {})))
+    # Put back: what is shared with other tokenizers must not spoil other laws.
+    for each, content in zip(lists, contents, strict=True):
+        each.extend(content) if isinstance(each, list) else each.update(content)
+    return [sorted(each) if isinstance(each, set | frozenset) else each for each in (before, second)]
+
+
+def _mutable(answer: Any) -> bool:
+    return isinstance(answer, list | set)
+
+
+# Saving ---------------------------------------------------------------------------------------------------
+
+
+@probe
+def saved(
+    learning: Learning, texts: list[str], lists: list[list[int]], conversation: Any, earlier: Learning
+) -> dict[str, Any]:
+    """Return what a tokenizer answers, and when it was saved, moved and loaded again, and the files.
+
+    It is saved over `earlier`, into a folder in a folder that does not exist.
+    """
+    kind = imported("nanochat.tokenizer").RustBPETokenizer
+    folder = Path(tempfile.mkdtemp())
+    try:
+        place = folder / "new" / "folder"
+        learn(earlier).save(str(place))
+        learn(learning).save(str(place))
+        place.parent.rename(folder / "moved")
+        place = folder / "moved" / "folder"
+        loaded = kind.from_directory(str(place))
+        return {
+            "files": {
+                str(file.relative_to(place)): _ends(file) for file in place.rglob("*") if file.is_file()
+            },
+            "before": _answers(learn(learning), texts, lists, conversation),
+            "after": _answers(loaded, texts, lists, conversation),
+        }
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _ends(file: Path) -> dict[str, bytes]:
+    """Return the first bytes of a file and its last one: enough to know a pickle."""
+    content = file.read_bytes()
+    return {"begins": content[:2], "ends": content[-1:]}
+
+
+def _answers(tokenizer: Any, texts: list[str], lists: list[list[int]], conversation: Any) -> dict[str, Any]:
+    asked: dict[str, Callable[[], Any]] = {
+        "get_vocab_size": tokenizer.get_vocab_size,
+        "get_bos_token_id": tokenizer.get_bos_token_id,
+        "encode": lambda: [tokenizer.encode(text) for text in texts],
+        "decode": lambda: [tokenizer.decode(ids) for ids in lists],
+        "get_token_bytes": lambda: tokenizer.get_token_bytes(),
+        "encode_special": lambda: [tokenizer.encode_special(text) for text in SPECIAL],
+        "render_conversation": lambda: list(tokenizer.render_conversation(conversation)),
+    }
+    return {what: _answer(ask) for what, ask in asked.items()}
+
+
+def _answer(ask: Callable[[], Any]) -> Any:
+    try:
+        return ask()
+    except Exception as error:  # noqa: BLE001  # that one raises is the business of other laws
+        return f"raised {type(error).__name__}"
+
+
+# Bytes and streams ----------------------------------------------------------------------------------------
+
+
+@probe
+def token_bytes(learning: Learning) -> Any:
+    """Return the number of bytes of every id, as the tokenizer counts them."""
+    return trained(learning).get_token_bytes()
+
+
+@probe
+def stream(learning: Learning, ids: list[int], form: str = "iterator") -> dict[str, Any]:
+    """Return the pieces of a stream, each with the number of ids that were taken when it came."""
+    taken = 0
+
+    def source() -> Iterator[int]:
+        nonlocal taken
+        for token in ids:
+            taken += 1
+            yield token
+
+    given: Any = source() if form == "iterator" else {"list": list, "tuple": tuple}[form](ids)
+    pieces = [[taken, piece] for piece in trained(learning).decode_stream(given)]
+    return {"pieces": pieces, "taken": taken}
+
+
+@probe
+def endless_stream(learning: Learning, ids: list[int], characters: int) -> list[str]:
+    """Return the pieces of a stream of `ids` over and over, until there are so many characters."""
+
+    def source() -> Iterator[int]:
+        for _ in range(ROUNDS):
+            yield from ids
+        raise EndlessStream(f"{ROUNDS * len(ids):,} ids were taken before {characters} characters came")
+
+    pieces: list[str] = []
+    for piece in trained(learning).decode_stream(source()):
+        pieces.append(piece)
+        if sum(map(len, pieces)) >= characters:
+            break
+    return pieces
+
+
+ROUNDS = 1000
+"""How often an endless stream comes again before it counts as read to its end."""
+
+
+class EndlessStream(Exception):
+    """Somebody wanted the end of a stream that has none."""
+
+
+@probe
+def streams_in_turn(learning: Learning, lists: list[list[int]]) -> list[list[str]]:
+    """Return the pieces of several streams of one tokenizer that are read in turn, after one left early."""
+    tokenizer = trained(learning)
+    left = tokenizer.decode_stream(lists[0])
+    next(iter(left), None)
+    streams = [iter(tokenizer.decode_stream(ids)) for ids in lists]
+    pieces: list[list[str]] = [[] for _ in lists]
+    open_ones = set(range(len(streams)))
+    while open_ones:
+        for i in sorted(open_ones):
+            try:
+                pieces[i].append(next(streams[i]))
+            except StopIteration:
+                open_ones.remove(i)
+    return pieces
+
+
+# Conversations --------------------------------------------------------------------------------------------
+
+
+@probe
+def render(
+    learning: Learning,
+    conversation: Any,
+    contents: list[str],
+    max_tokens: int | None = None,
+    method: str = "render_conversation",
+) -> dict[str, Any]:
+    """Return a rendered conversation, the ids of its texts and of the special tokens, and the argument."""
+    tokenizer = trained(learning)
+    given = copy.deepcopy(conversation)
+    options = {} if max_tokens is None else {"max_tokens": max_tokens}
+    answer = getattr(tokenizer, method)(given, **options)
+    return {
+        "answer": list(answer) if isinstance(answer, tuple) else answer,
+        "encoded": {text: tokenizer.encode(text) for text in contents},
+        "special": {text: tokenizer.encode_special(text) for text in SPECIAL},
+        "bos": tokenizer.get_bos_token_id(),
+        "given": given,
+    }

@@ -1,0 +1,146 @@
+"""Texts, and what tokenizers are trained on: the strategies of level 1."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+
+from specs.probes.byte_tokenizer import SPECIAL
+
+Learning = dict[str, object]
+"""How a tokenizer is trained, see `specs.probes.tokenizer.Learning`."""
+
+SPECIAL_COUNT = len(SPECIAL)
+FIRST_LEARNED = 256
+LEAST = FIRST_LEARNED + SPECIAL_COUNT
+"""The smallest vocabulary: all bytes and the special tokens."""
+
+ENGLISH = [
+    "The ships hung in the sky in much the same way that bricks don't.",
+    "the theatre, the weather, the other brother; in the end there were 1234567 of them.",
+    "It wasn't her's, they'll say, and we've said so 10 times, 100 times, 1000 times.",
+    "aaaa aaaaaaa      \n\n\n\ttabs\tand   spaces  \r\n",
+]
+
+MIXED = [
+    "naïve café, née Ångström: straße, Straße, déjà vu, élève, élève, café",
+    "日本語の日本、日本語と日本人。今日は日曜日です。",
+    "привет, привет и пока; приветливый человек",
+    "🙂🙂🙂 👩‍👩‍👧 🙃🙂 🇨🇭🇨🇭 𐐨𐐩𐐨𐐩 𐑀𐑁𐑀𐑁",
+    "שלום שלום عربى عربى हिन्दी हिन्दी ไทย ไทย",
+]
+
+SPELLED = [
+    "".join(SPECIAL) * 3,
+    " ".join(SPECIAL) * 3,
+    "<|bos|><|bos|> <|user_start|>hi<|user_end|> <| |> bos",
+]
+
+MERGING: Learning = {"texts": [*ENGLISH, *MIXED, *SPELLED], "vocab_size": 600}
+"""Learned tokens of one byte and many, parts of characters, whole words, parts of special tokens."""
+
+FEW: Learning = {"texts": [*MIXED, *ENGLISH], "vocab_size": 300}
+"""A few learned tokens: nearly every character beyond ASCII is several tokens."""
+
+BYTES: Learning = {"texts": ENGLISH, "vocab_size": LEAST + 1}
+"""One learned token: nearly every byte is a token. Not none, which only laws about training ask for."""
+
+learnings = st.sampled_from([MERGING, FEW, BYTES])
+
+AWKWARD = [
+    "",
+    " ",
+    "  ",
+    "\n",
+    "\r\n",
+    "\t",
+    "\x00",
+    "\x7f",
+    "\u00a0",
+    "\u200b",
+    "\u2028",
+    "\ufeff",
+    "\ufffd",
+    "\U0010ffff",
+    "e\u0301",
+    "é",
+    "ﬁ",
+    "İ",
+    "ß",
+    "Å",
+    "가",
+    "क्षि",
+    "👩‍👩‍👧",
+    "🇨🇭",
+    "日本",
+    "𐐨",
+    "aaaa",
+    "don't",
+    "I'LL",
+    "'s",
+    "1234567",
+    "3.14",
+    "snake_case",
+    "camelCase",
+    "https://a.b/c?d=e&f",
+    "<html>",
+    "\\n",
+    "\x1b[0m",
+    "%s{0}",
+    " the",
+    "The",
+    "the ",
+]
+"""Pieces of text at which tokenizers have failed: blanks, controls, marks, digits, long characters."""
+
+PARTS_OF_SPECIAL = [
+    "<|",
+    "|>",
+    "<|bos",
+    "bos|>",
+    "<|bos|",
+    "|bos|>",
+    "<|user_",
+    "start|>",
+    "<|<|bos|>|>",
+    "<| bos |>",
+    "<|BOS|>",
+    "<|unknown|>",
+    "<|endoftext|>",
+    "<s>",
+]
+"""What looks like a special token, and a part of one."""
+
+characters = st.characters(exclude_categories=["Cs"])
+
+pieces = st.one_of(
+    st.sampled_from(AWKWARD),
+    st.sampled_from(["the", " the", "weather", "привет", "日本", "café", "🙂", " ", "a", "."]),
+    st.text(characters, max_size=4),
+)
+
+plain_texts = st.lists(pieces, max_size=6).map("".join)
+"""Any text, but hardly one that spells a special token."""
+
+spelling_texts = st.lists(
+    st.one_of(pieces, st.sampled_from(SPECIAL), st.sampled_from(PARTS_OF_SPECIAL)), min_size=1, max_size=6
+).map("".join)
+"""Text in which special tokens are spelled, whole and in part."""
+
+texts = st.one_of(plain_texts, spelling_texts)
+
+LETTERS = {
+    "two letters": "ab",
+    "a few letters": "abcdx",
+    "letters of one to four bytes": "aéя日𐐨",
+    "letters that share bytes": "éèêяюэ日本𐐨𐐩",
+}
+"""None is upper case, so that no pattern may cut a run of them."""
+
+
+@st.composite
+def words(draw: st.DrawFn, *, max_words: int = 10, max_length: int = 10) -> list[str]:
+    """Draw texts that are one piece each: runs of letters, some of them several times."""
+    alphabet = draw(st.sampled_from(list(LETTERS.values())))
+    word = st.text(st.sampled_from(alphabet), max_size=max_length)
+    drawn = draw(st.lists(st.tuples(word, st.sampled_from([1, 1, 1, 2, 5])), min_size=1, max_size=max_words))
+    return draw(st.permutations([word for word, times in drawn for _ in range(times)]))
