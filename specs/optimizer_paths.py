@@ -94,7 +94,8 @@ def expect_step(
     change, travelled = wanted.places[step] - begun, wanted.travelled[step]
     if isinstance(got, np.ndarray) and got.shape != begun.shape:
         broken(f"{kind}{what}: parameter {place} has shape {got.shape}, want {begun.shape}")
-    moved = got - begun if isinstance(got, np.ndarray) and got.dtype.kind == "f" else got
+    # `asarray`: the difference of two arrays without dimensions is a number.
+    moved = np.asarray(got - begun) if isinstance(got, np.ndarray) and got.dtype.kind == "f" else got
     largest = float(np.abs(np.stack([begun, *wanted.places[: step + 1]])).max(initial=0.0))
     slack = (step + 1) * tolerances.PLACE_ROUNDING * largest
     if kind == "AdamW":
