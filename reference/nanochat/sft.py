@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 IGNORED_TARGET = -1
+# Any id of the vocabulary will do: nothing is learned where it stands, and nothing before it sees it.
 PADDING_ID = 0
-"""Any id of the vocabulary will do: nothing is learned where it stands, and nothing before it sees it."""
 
 Conversation = dict[str, Any]
 

@@ -78,7 +78,9 @@ def forms(modules: Modules) -> Any:
     for texts in CORPORA[:2]:
         for size in SIZES:
             running = modules["dataloader"].token_batches(texts, Letters(300), *size)
-            found += [(str(x.dtype), str(y.dtype), list(x.shape), list(y.shape)) for x, y, _ in islice(running, 2)]
+            found += [
+                (str(x.dtype), str(y.dtype), list(x.shape), list(y.shape)) for x, y, _ in islice(running, 2)
+            ]
     return found
 
 
