@@ -42,6 +42,16 @@ size on a CPU (300 random models) and 3.7e-6 on an H200 (150); one row against a
 GRADIENT = Tolerance(5e-4, 1e-7)
 """float32 gradients, sums over positions of products of values that were rounded on the way forward."""
 
+STEP_GRADIENT = Tolerance(5e-4, 1e-5)
+"""float32 gradients of a mean loss: sums over a few dozen targets of numbers of size one, divided once. The
+absolute part is for gradients that almost cancel; a whole target of a hundred moves them by 1e-2."""
+
+SCHEDULE = Tolerance(1e-9, 1e-12)
+"""A few operations on Python floats, in any order: 1e-15; a step of a thousand is 1e-3."""
+
+TRAINING_LOSS = Tolerance(2e-5, 1e-6)
+"""A float32 mean of a few dozen losses; correct code is within 3e-7 of it."""
+
 BFLOAT16 = Tolerance(0.2, 0.01, floor=1.0)
 """bfloat16 keeps 8 bits: correct code differed by at most 0.069 of that size on a CPU, 0.045 on an H200."""
 
