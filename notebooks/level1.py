@@ -719,9 +719,11 @@ if problem:
     right.text(0.1, 0.5, problem)
 else:
     right.step(range(1, len(ids) + 1), [len(text.encode()) for text in given], where="mid", label="given")
-    right.plot(range(1, len(ids) + 1), np.arange(1, len(ids) + 1), "o", markersize=3, label="come in")
+    if held:
+        come = np.cumsum([held[one] for one in ids])
+        right.plot(range(1, len(ids) + 1), come, "o", markersize=3, label="come in")
     right.legend()
-right.set(title="Bytes of a text of six characters and its stream", xlabel="ids so far", ylabel="bytes")
+right.set(title="Bytes of a text and of its stream", xlabel="ids so far", ylabel="bytes")
 plt.show()
 
 # %% [markdown] bytes-look
