@@ -42,6 +42,16 @@ size on a CPU (300 random models) and 3.7e-6 on an H200 (150); one row against a
 GRADIENT = Tolerance(5e-4, 1e-7)
 """float32 gradients, sums over positions of products of values that were rounded on the way forward."""
 
+STEP_GRADIENT = Tolerance(5e-4, 1e-5)
+"""float32 gradients of a mean loss: sums over a few dozen targets of numbers of size one, divided once. The
+absolute part is for gradients that almost cancel; a whole target of a hundred moves them by 1e-2."""
+
+SCHEDULE = Tolerance(1e-9, 1e-12)
+"""A few operations on Python floats, in any order: 1e-15; a step of a thousand is 1e-3."""
+
+TRAINING_LOSS = Tolerance(2e-5, 1e-6)
+"""A float32 mean of a few dozen losses; correct code is within 3e-7 of it."""
+
 BFLOAT16 = Tolerance(0.2, 0.01, floor=1.0)
 """bfloat16 keeps 8 bits: correct code differed by at most 0.069 of that size on a CPU, 0.045 on an H200."""
 
@@ -70,3 +80,28 @@ MATTERS = 1e-3
 def of(dtype: str) -> Tolerance:
     """Return the tolerance for model outputs computed in `dtype` ("float32" or "bfloat16")."""
     return BFLOAT16 if dtype == "bfloat16" else FLOAT32
+
+
+ADAMW_STEP = 1e-3
+"""Of the way that a parameter went, value by value. In float32 the update is off by about 1e-6 of itself, and
+where `1 - beta2**t` is formed in float32 by 3e-5 (0.999 is off by 6e-8 of the 0.001 that is left). A wrong
+exponent, a wrong place of epsilon or a missing correction changes it by a tenth and more."""
+
+PLACE_ROUNDING = 2.0**-22
+"""Of the largest value of a parameter, for each step: it is rounded to float32 (2^-24) up to twice a step."""
+
+
+def newton_schulz(steps: int) -> Tolerance:
+    """Return the tolerance of a matrix after so many Newton-Schulz steps in float32, by its root mean square.
+
+    One step multiplies an error by at most 3.4445, the slope of its polynomial at 0 and the largest there is
+    between 0 and 1.2, where all singular values stay; so does the divided difference that moves singular
+    vectors. An error of the normalisation grows by 3.4445^5 = 485 in five steps, those that the steps add
+    themselves by less: 685 together. Each is a few 2^-24, the rounding of a short sum of products.
+    """
+    growth = sum(3.4445**step for step in range(steps + 1))
+    return Tolerance(relative=10 * 2.0**-24 * growth, absolute=0.0)
+
+
+LEARNING_RATE = Tolerance(1e-6, 0.0)
+"""A learning rate may be kept in float32, which rounds it by 6e-8 of itself."""

@@ -94,11 +94,13 @@ def warm_up() -> None:
     """Import what torch imports late, when the first forks already have their work.
 
     The first operation on the meta device imports 800 modules, which takes a second in every fork that builds
-    a model there. Done before the first request it would only move that second to the start.
+    a model there; so does the first optimizer. Done before the first request it would only move that second
+    to the start.
     """
     import torch
 
     torch.outer(torch.ones(2, device="meta"), torch.ones(2, device="meta")).cos()
+    torch.optim.SGD([torch.zeros(1)])
     gc.collect()
     gc.freeze()
 

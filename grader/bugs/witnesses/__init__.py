@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-MODULES = ("gpt", "engine", "tools", "tokenizer", "dataloader")
+MODULES = ("gpt", "engine", "tools", "tokenizer", "dataloader", "optim", "train", "sft")
 """The modules of `nanochat` that a witness may use."""
 
 

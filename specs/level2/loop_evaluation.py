@@ -1,0 +1,157 @@
+"""Evaluation: the mean over targets, bits for each byte, and that nothing is changed by it."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import strategies as st
+
+from specs import training_draws
+from specs.compare import expect, expect_close, expect_equal
+from specs.law import law
+from specs.oracles import training
+from specs.probe import Probe
+from specs.strategies import seeds
+from specs.tolerances import TRAINING_LOSS
+from specs.training_draws import VOCABULARY
+
+CRITERION = "loop"
+
+Sizes = list[tuple[int, int, int]]
+
+BYTES = [1, 1, 2, 4, 1, 3, 1, 0, 0, 0, 5]
+"""Bytes of each id of the small vocabulary; the last has many, to be found where -1 is looked up as it."""
+
+
+@law(
+    examples=15,
+    cases=[
+        {"seed": 0, "sizes": [(1, 4, 1), (1, 4, 4)], "form": "list"},
+        {"seed": 0, "sizes": [(2, 3, 6)], "form": "iterator"},
+        {"seed": 0, "sizes": [(1, 3, 0), (1, 3, 2)], "form": "list"},
+    ],
+    seed=seeds,
+    sizes=training_draws.uneven(),
+    form=st.sampled_from(["list", "iterator"]),
+)
+def test_every_target_weighs_the_same_in_evaluation(probe: Probe, seed: int, sizes: Sizes, form: str) -> None:
+    """The loss is the mean over all targets that count, of whichever batch: no mean of means, and a float.
+
+    Kills: the mean of the batches' means, a sum, ignored targets counted, batches in which none counts.
+    """
+    weights, batches = training_draws.weights(seed), training_draws.of_sizes(seed, sizes)
+    if not training.counted(batches):
+        return
+    got = probe("training.loss_of", weights=weights, pairs=batches, form=form)
+    want = training.mean_loss(weights, batches)
+    counts = [size[2] for size in sizes]
+    expect_close(np.array([got["value"]]), np.array([want]), TRAINING_LOSS, f"the loss with {counts} targets")
+    expect(got["float"], "evaluate must return a float")
+
+
+@law(
+    examples=6,
+    cases=[
+        {"seed": 0, "training": training, "bits": bits}
+        for training in (True, False)
+        for bits in (True, False)
+    ],
+    seed=seeds,
+    training=st.booleans(),
+    bits=st.booleans(),
+)
+def test_evaluation_leaves_no_traces(probe: Probe, seed: int, training: bool, bits: bool) -> None:
+    """Evaluation runs in eval mode and changes nothing: parameters, gradients, mode, random states.
+
+    Kills: a model left in eval mode, or put into training mode that was not in it, dropout while evaluating,
+    gradients that are added or cleared, a seed set.
+    """
+    weights, batches = training_draws.weights(seed), training_draws.of_sizes(seed, [(2, 3, 5), (1, 4, 2)])
+    question = {"weights": weights, "pairs": batches, "training": training, "dropout": 0.5}
+    got = (
+        probe("training.bits_per_byte", token_bytes=BYTES, **question)
+        if bits
+        else probe("training.loss_of", **question)
+    )
+    expect_equal(got["changed"], [], "what an evaluation changed")
+    expect_equal(got["modes"], [False] * len(got["modes"]), "whether forward passes ran in training mode")
+    expect(len(got["modes"]) > 0, "the model was never run")
+
+
+@law(
+    examples=15,
+    cases=[
+        {"seed": 0, "sizes": [(1, 6, 6)], "as_tensor": False},
+        {"seed": 1, "sizes": [(2, 5, 4), (3, 5, 15)], "as_tensor": True},
+    ],
+    seed=seeds,
+    sizes=training_draws.uneven(),
+    as_tensor=st.booleans(),
+)
+def test_bits_are_counted_for_bytes(probe: Probe, seed: int, sizes: Sizes, as_tensor: bool) -> None:
+    """Bits per byte are the losses of targets with bytes, over log(2) and the sum of their bytes.
+
+    Kills: losses in nats, bytes of the inputs, of ignored targets or of targets for the mean, special tokens
+    counted, a mean over batches.
+    """
+    weights, batches = training_draws.weights(seed), training_draws.of_sizes(seed, sizes)
+    want = training.bits_per_byte(weights, batches, BYTES)
+    got = probe(
+        "training.bits_per_byte", weights=weights, pairs=batches, token_bytes=BYTES, as_tensor=as_tensor
+    )
+    if np.isinf(want):
+        expect_equal(got["value"], want, "the bits for each byte where no target has bytes")
+        return
+    expect_close(np.array([got["value"]]), np.array([want]), TRAINING_LOSS, "the bits for each byte")
+    expect(got["float"], "evaluate_bits_per_byte must return a float")
+
+
+@law(
+    examples=8,
+    cases=[{"seed": 0, "cut": [1, 3]}],
+    seed=seeds,
+    cut=st.lists(st.integers(1, 3), min_size=2, max_size=4),
+)
+def test_the_cut_does_not_matter_to_evaluation(probe: Probe, seed: int, cut: list[int]) -> None:
+    """Loss and bits per byte of some rows are the same however the rows are cut into batches.
+
+    Kills: a mean of means, a last batch that is smaller and weighs as much.
+    """
+    weights = training_draws.weights(seed)
+    rows = sum(cut)
+    inputs, targets = training_draws.batch(seed, rows, 4, counting=max(2, rows * 2))
+    edges = np.cumsum(cut)[:-1]
+    pieces = list(zip(np.split(inputs, edges), np.split(targets, edges), strict=True))
+    for name, more in (
+        ("loss_of", {}),
+        ("bits_per_byte", {"token_bytes": [1 + n % 3 for n in range(VOCABULARY)]}),
+    ):
+        whole = probe(f"training.{name}", weights=weights, pairs=[(inputs, targets)], **more)["value"]
+        got = probe(f"training.{name}", weights=weights, pairs=pieces, **more)["value"]
+        expect_close(np.array([got]), np.array([whole]), TRAINING_LOSS, f"{name} of pieces of {cut} rows")
+
+
+@law(
+    examples=4,
+    cases=[{"seed": 0, "kind": kind} for kind in ("ignored", "special", "none")],
+    seed=seeds,
+    kind=st.sampled_from(["ignored", "special"]),
+)
+def test_an_evaluation_of_nothing_ends(probe: Probe, seed: int, kind: str) -> None:
+    """Without a target that has bytes, bits per byte are infinite; a loss over no targets is 0 or no number.
+
+    Kills: a division by zero.
+    """
+    weights = training_draws.weights(seed)
+    inputs, targets = training_draws.batch(seed, 2, 3, counting=0)
+    batches = {
+        "ignored": [(inputs, targets)],
+        "special": [(inputs, np.full_like(targets, BYTES.index(0)))],
+        "none": [],
+    }[kind]
+    got = probe("training.bits_per_byte", weights=weights, pairs=batches, token_bytes=BYTES)["value"]
+    expect_equal(got, float("inf"), f"bits for each byte of targets that are {kind}")
+    if kind != "special":
+        loss = probe("training.loss_of", weights=weights, pairs=batches)["value"]
+        expect(
+            bool(np.isnan(loss)) or loss == 0.0, f"the loss of batches in which no target counts: got {loss}"
+        )

@@ -1,0 +1,229 @@
+"""Experiments on the submission's `save_checkpoint` and `load_checkpoint`, in a temporary folder."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from specs.probes import bombs
+from specs.probes.loading import imported
+from specs.probes.registry import probe
+from specs.probes.traces import random_states, torch_defaults, usual_defaults
+from specs.probes.training_state import Arrays, Recipe, Training
+
+
+@probe
+def resumed(
+    parameters: Arrays,
+    recipe: Recipe,
+    gradients: list[Arrays],
+    rates: list[float],
+    before: int,
+    other_parameters: Arrays,
+    other_gradients: list[Arrays],
+    moved: bool = False,
+) -> dict[str, Any]:
+    """Return where training ends that was interrupted after step `before`, and where it would have ended.
+
+    What goes on has a model of `other_parameters` and optimizers that have stepped with `other_gradients`.
+    With `moved` the checkpoint is copied elsewhere before it is read, and the first is removed.
+    """
+    with folder() as directory:
+        whole = Training(parameters, recipe)
+        whole.walk(gradients, rates)
+
+        first = Training(parameters, recipe)
+        first.walk(gradients[:before], rates[:before])
+        save(directory / "run", first, before)
+        at_save = first.parameters(), first.rates()
+        place = directory / "run"
+        if moved:
+            place = directory / "elsewhere"
+            shutil.copytree(directory / "run", place)
+            shutil.rmtree(directory / "run")
+
+        second = Training(other_parameters, recipe)
+        second.walk(other_gradients, [0.3] * len(other_gradients))
+        load(place, second)
+        loaded = second.parameters(), second.rates()
+        second.walk(gradients[before:], rates[before:])
+        return {
+            "saved": at_save[0],
+            "saved_rates": at_save[1],
+            "loaded": loaded[0],
+            "loaded_rates": loaded[1],
+            "resumed": second.parameters(),
+            "uninterrupted": whole.parameters(),
+        }
+
+
+@probe
+def returned(parameters: Arrays, recipe: Recipe, saves: list[dict[str, Any]], nested: str) -> list[Any]:
+    """Save with each step and data state of `saves`, one after another into one directory, below `nested`.
+
+    Return what `load_checkpoint` returned after each. The directory is a `str` for every other call.
+    """
+    with folder() as directory:
+        answers = []
+        for number, given in enumerate(saves):
+            place = directory / nested if number % 2 else str(directory / nested)
+            save(place, Training(parameters, recipe), **given)
+            answers.append(load(place, Training(parameters, recipe)))
+        return answers
+
+
+@probe
+def versions(recipe: Recipe, states: list[Arrays], gradients: list[Arrays], separate: bool) -> list[Any]:
+    """Save a training of each of `states`, into directories of their own or all into one, and train on.
+
+    Return what is then read from each directory (twice from each) by trainings of `states[0]`: parameters,
+    and parameters after further steps.
+    """
+    with folder() as directory:
+        places = [directory / (f"run{number}" if separate else "run") for number in range(len(states))]
+        for number, (place, parameters) in enumerate(zip(places, states, strict=True)):
+            training = Training(parameters, recipe)
+            training.walk(gradients[: number + 1])
+            save(place, training, number)
+            training.walk(gradients)
+        answers = []
+        for place in places if separate else places[-1:]:
+            readers = [Training(states[0], recipe) for _ in range(2)]
+            for reader in readers:
+                step = load(place, reader)["step"]
+                found = reader.parameters()
+                reader.walk(gradients)
+                answers.append({"step": step, "loaded": found, "later": reader.parameters()})
+        return answers
+
+
+@probe
+def straight(parameters: Arrays, recipe: Recipe, walks: list[list[Arrays]]) -> list[Arrays]:
+    """Return the parameters after each of `walks`, one after another, without any checkpoint."""
+    training = Training(parameters, recipe)
+    found = []
+    for gradients in walks:
+        training.walk(gradients)
+        found.append(training.parameters())
+    return found
+
+
+@probe
+def traces(parameters: Arrays, recipe: Recipe, gradients: list[Arrays], training_mode: bool) -> list[str]:
+    """Return what saving, and loading into another training, changed that they should leave alone."""
+    with folder() as directory:
+        first, second = Training(parameters, recipe), Training(parameters, recipe)
+        first.walk(gradients)
+        second.walk(gradients[:1])
+        changed = []
+        for what, training, act in (
+            ("saving", first, lambda: save(directory / "run", first, 3, {"shard": [1, {"at": 2}]})),
+            ("loading", second, lambda: load(directory / "run", second)),
+        ):
+            training.model.train(training_mode)
+            held = dict(training.model.named_parameters())
+            before = training.parameters(), training.memory(), training.rates(), gradients_of(training)
+            shared = random_states(), torch_defaults()
+            act()
+            if (random_states(), torch_defaults()) != shared:
+                changed.append(f"{what}: settings or random states that all of the process share")
+            if training.model.training != training_mode:
+                changed.append(f"{what}: the mode of the model")
+            if any(held[name] is not now for name, now in training.model.named_parameters()):
+                changed.append(f"{what}: parameters replaced by others, which the optimizers do not know")
+            if not all(parameter.requires_grad for parameter in held.values()):
+                changed.append(f"{what}: whether a parameter is trained")
+            if what == "saving":
+                after = training.parameters(), training.memory(), training.rates(), gradients_of(training)
+                names = ("parameters", "what optimizers remember", "learning rates", "gradients")
+                changed += [
+                    f"saving: {name}"
+                    for name, old, new in zip(names, before, after, strict=True)
+                    if repr_of(old) != repr_of(new)
+                ]
+        return changed
+
+
+@probe
+def load_into_another(
+    parameters: Arrays, others: Arrays, recipe: Recipe, gradients: list[Arrays], there: str
+) -> dict[str, Any]:
+    """Save a training of `parameters` and load it into one of `others`; return that one's parameters.
+
+    `there` is "saved", or for a directory without a checkpoint "empty" or "missing".
+    """
+    with folder() as directory:
+        if there == "saved":
+            training = Training(parameters, recipe)
+            training.walk(gradients)
+            save(directory / "run", training, 1)
+        elif there == "empty":
+            (directory / "run").mkdir()
+        reader = Training(others, recipe)
+        load(directory / "run", reader)
+        return reader.parameters()
+
+
+@probe
+def code_run(parameters: Arrays, recipe: Recipe, gradients: list[Arrays]) -> dict[str, Any]:
+    """Replace each file of a checkpoint by one that runs code if it is read carelessly, and load it.
+
+    Return how many files there were, and the kinds of files whose code was run.
+    """
+    with folder() as directory:
+        training = Training(parameters, recipe)
+        training.walk(gradients)
+        save(directory / "run", training, 1, {"shard": 1})
+        files = sorted(path for path in (directory / "run").rglob("*") if path.is_file())
+        bombs.went_off()
+        ran = []
+        for file in files[:8]:
+            content = file.read_bytes()
+            for plant in bombs.KINDS:
+                plant(file)
+                # Refusing such a file, in whichever way, is what is wanted.
+                with suppress(Exception):
+                    load(directory / "run", Training(parameters, recipe))
+                if bombs.went_off():
+                    ran.append(plant.__name__)
+            file.write_bytes(content)
+        return {"files": len(files), "ran": sorted(set(ran))}
+
+
+@contextmanager
+def folder() -> Iterator[Path]:
+    """Give a temporary folder to write into; it is removed afterwards."""
+    with usual_defaults(), tempfile.TemporaryDirectory() as directory:
+        yield Path(directory)
+
+
+def save(directory: Any, training: Training, step: int, data_state: Any = None) -> None:
+    """Save a training with the submission's function."""
+    train = imported("nanochat.train")
+    train.save_checkpoint(directory, training.model, training.optimizers, step, data_state)
+
+
+def load(directory: Any, training: Training) -> Any:
+    """Load a training with the submission's function and return its answer."""
+    return imported("nanochat.train").load_checkpoint(directory, training.model, training.optimizers)
+
+
+def gradients_of(training: Training) -> list[Any]:
+    """Return the gradients of all parameters."""
+    return [
+        None if parameter.grad is None else parameter.grad.tolist()
+        for parameter in training.model.parameters()
+    ]
+
+
+def repr_of(value: Any) -> Any:
+    """Return a value in which arrays are lists, so that two can be compared."""
+    if isinstance(value, dict):
+        return {name: repr_of(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [repr_of(one) for one in value]
+    return value.tolist() if hasattr(value, "tolist") else value

@@ -1,0 +1,216 @@
+"""Experiments on the submission's `AdamW` and `Muon`, with parameters and gradients that the judge chose."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from specs.probes.loading import imported
+from specs.probes.registry import probe
+from specs.probes.setting import torch_device
+from specs.probes.traces import random_states, torch_defaults, usual_defaults
+from specs.probes.values import values
+
+Array = NDArray[Any]
+Group = dict[str, Any]
+Gradients = list[list[Array | None]]
+"""For each step, for each parameter: its gradient, or None."""
+
+_LAYOUTS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "plain": lambda gradient: gradient,
+    # As autograd gives the gradient of a weight that was used transposed.
+    "transposed": lambda gradient: gradient.T.contiguous().T if gradient.ndim == 2 else gradient,
+    # As it gives that of a sum: one number, seen from everywhere. Only where all are equal.
+    "expanded": lambda gradient: gradient.reshape(-1)[:1].reshape([1] * gradient.ndim).expand(gradient.shape),
+}
+
+
+@probe
+def path(
+    kind: str,
+    starts: list[Array],
+    gradients: Gradients,
+    options: dict[str, Any],
+    groups: list[Group] | None = None,
+    rates: list[list[float]] | None = None,
+    layout: str = "plain",
+) -> list[list[Array]]:
+    """Return every parameter after each step of one optimizer.
+
+    `options` are the arguments of the optimizer. `groups` are those of its groups: "members", the places of
+    its parameters in `starts`, and its own options; without, all parameters are given as a list. `rates` are
+    the learning rates of the groups, set before each step.
+    """
+    with usual_defaults():
+        parameters = made(starts)
+        optimizer = optimizer_of(kind, parameters, options, groups)
+        return walk(optimizer, parameters, gradients, rates, layout)
+
+
+@probe
+def resumed(
+    kind: str,
+    starts: list[Array],
+    gradients: Gradients,
+    options: dict[str, Any],
+    groups: list[Group] | None,
+    before: int,
+    other_options: dict[str, Any],
+    other_gradients: Gradients,
+) -> list[list[Array]]:
+    """Return every parameter after each step that follows step `before`, made by another optimizer.
+
+    It holds copies of the parameters, was made with `other_options`, has stepped with `other_gradients`, and
+    was then given the state of the first.
+    """
+    with usual_defaults():
+        parameters = made(starts)
+        first = optimizer_of(kind, parameters, options, groups)
+        walk(first, parameters, gradients[:before], None, "plain")
+        state = copy.deepcopy(first.state_dict())
+
+        copies = made(starts)
+        other_groups = None if groups is None else [{"members": group["members"]} for group in groups]
+        second = optimizer_of(kind, copies, other_options, other_groups)
+        walk(second, copies, other_gradients, None, "plain")
+        with torch.no_grad():
+            for mine, original in zip(copies, parameters, strict=True):
+                mine.copy_(original)
+        second.load_state_dict(state)
+        return walk(second, copies, gradients[before:], None, "plain")
+
+
+@probe
+def side_by_side(
+    kind: str, starts: list[Array], gradients: list[Gradients], options: list[dict[str, Any]]
+) -> list[list[list[Array]]]:
+    """Return the paths under several optimizers, each with copies of the parameters, that step in turn."""
+    with usual_defaults():
+        copies = [made(starts) for _ in options]
+        optimizers = [
+            optimizer_of(kind, mine, chosen, None) for mine, chosen in zip(copies, options, strict=True)
+        ]
+        paths: list[list[list[Array]]] = [[] for _ in options]
+        for step in range(len(gradients[0])):
+            for place, optimizer in enumerate(optimizers):
+                paths[place] += walk(
+                    optimizer, copies[place], gradients[place][step : step + 1], None, "plain"
+                )
+        return paths
+
+
+@probe
+def traces(
+    kind: str, starts: list[Array], gradients: Gradients, options: dict[str, Any], layout: str
+) -> dict[str, Any]:
+    """Return what steps changed besides the values of the parameters, and where these ended."""
+    with usual_defaults():
+        parameters = made(starts)
+        optimizer = optimizer_of(kind, parameters, options, None)
+        stranger = torch.nn.Parameter(torch.ones(3, 3, device=torch_device()))
+        stranger.grad = torch.ones_like(stranger)
+        shared = [random_states(), torch_defaults(), torch.get_float32_matmul_precision()]
+        places = [parameter.data_ptr() for parameter in parameters]
+        changed: list[str] = []
+        for step in gradients:
+            given = handed(parameters, step, layout)
+            kept = [None if one is None else one.clone() for one in given]
+            optimizer.step()
+            for parameter, one, before in zip(parameters, given, kept, strict=True):
+                if parameter.grad is not one:
+                    changed.append("the attribute grad")
+                if one is not None and before is not None and not torch.equal(one, before):
+                    changed.append("the values of a gradient")
+        if places != [parameter.data_ptr() for parameter in parameters]:
+            changed.append("the memory that a parameter lies in")
+        if not all(parameter.requires_grad and parameter.is_leaf for parameter in parameters):
+            changed.append("whether a parameter is trained")
+        if [random_states(), torch_defaults(), torch.get_float32_matmul_precision()] != shared:
+            changed.append("settings or random states that all of the process share")
+        if not bool((stranger == 1).all()) or not bool((stranger.grad == 1).all()):
+            changed.append("a tensor that the optimizer was not given")
+        return {"changed": sorted(set(changed)), "parameters": seen(parameters)}
+
+
+@probe
+def builds(kind: str, starts: list[Array], groups: list[Group] | None = None) -> str:
+    """Make an optimizer; return "accepted" if nothing was raised."""
+    optimizer_of(kind, made(starts), {}, groups)
+    return "accepted"
+
+
+@probe
+def is_torchs(kind: str) -> bool:
+    """Say whether the optimizer is one of torch: what schedulers and checkpoints ask for."""
+    optimizer = optimizer_of(kind, made([np.ones((2, 2), np.float32)]), {}, None)
+    return isinstance(optimizer, torch.optim.Optimizer)
+
+
+def optimizer_of(
+    kind: str, parameters: Sequence[torch.nn.Parameter], options: dict[str, Any], groups: list[Group] | None
+) -> Any:
+    """Return the submission's optimizer `kind` of the parameters, in `groups` if there are any."""
+    make = getattr(imported("nanochat.optim"), kind)
+    chosen = plain_options(options)
+    if groups is None:
+        return make(list(parameters), **chosen)
+    described = [
+        {"params": [parameters[place] for place in group["members"]]}
+        | plain_options({name: value for name, value in group.items() if name != "members"})
+        for group in groups
+    ]
+    return make(described, **chosen)
+
+
+def plain_options(options: dict[str, Any]) -> dict[str, Any]:
+    """Return options with the betas as a tuple, which is what torch's own optimizers are given."""
+    return {name: tuple(value) if name == "betas" else value for name, value in options.items()}
+
+
+def made(starts: Sequence[Array]) -> list[torch.nn.Parameter]:
+    """Return fresh float32 parameters: training is in float32, whatever models answer in."""
+    return [torch.nn.Parameter(single(start)) for start in starts]
+
+
+def single(array: Array) -> torch.Tensor:
+    """Return a fresh float32 tensor on the submission's device."""
+    return torch.tensor(array, dtype=torch.float32, device=torch_device())
+
+
+def handed(
+    parameters: Sequence[torch.nn.Parameter], gradients: Sequence[Array | None], layout: str
+) -> list[torch.Tensor | None]:
+    """Give the parameters their gradients, in memory as `layout` says, and return these."""
+    given = [None if one is None else _LAYOUTS[layout](single(one)) for one in gradients]
+    for parameter, gradient in zip(parameters, given, strict=True):
+        parameter.grad = gradient
+    return given
+
+
+def walk(
+    optimizer: Any,
+    parameters: Sequence[torch.nn.Parameter],
+    gradients: Gradients,
+    rates: list[list[float]] | None,
+    layout: str,
+) -> list[list[Array]]:
+    """Make a step for each entry of `gradients` and return all parameters after each."""
+    found = []
+    for step, now in itertools.zip_longest(gradients, rates or []):
+        for group, rate in zip(optimizer.param_groups, now or [], strict=False):
+            group["lr"] = rate
+        handed(parameters, step, layout)
+        optimizer.step()
+        found.append(seen(parameters))
+    return found
+
+
+def seen(parameters: Sequence[torch.nn.Parameter]) -> list[Array]:
+    """Return the values of the parameters."""
+    return [values(parameter, "a parameter") for parameter in parameters]

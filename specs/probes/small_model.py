@@ -1,0 +1,136 @@
+"""A model small enough to differentiate by hand, optimizers that note what they see, and batches that count.
+
+Properties of training do not hang on the submission's GPT, loader, tokenizer or optimizers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from specs.probes.setting import torch_device
+from specs.probes.values import values
+
+Arrays = dict[str, Any]
+Pair = tuple[NDArray[np.int64], NDArray[np.int64]]
+
+
+class SmallModel(nn.Module):
+    """logits = (wte[idx] * gain) @ head.T + bias, with the forward of `GPT`; `idle` is part of no loss.
+
+    With `dropout` the rows are dropped out as in any model, in training mode only.
+    """
+
+    def __init__(self, weights: Arrays, dropout: float = 0.0) -> None:
+        super().__init__()
+        for name, value in weights.items():
+            parameter = nn.Parameter(
+                torch.tensor(np.array(value), dtype=torch.float32, device=torch_device())
+            )
+            self.register_parameter(name, parameter)
+        vocabulary, width = weights["head"].shape
+        self.config = SimpleNamespace(
+            sequence_len=1024, vocab_size=vocabulary, n_layer=1, n_head=1, n_kv_head=1, n_embd=width
+        )
+        self.dropout = nn.Dropout(dropout)
+        self.passes: list[dict[str, Any]] = []
+        """The mode, whether gradients were asked for, and the inputs of each forward pass."""
+
+    def get_device(self) -> torch.device:
+        """Return where the parameters are."""
+        return torch_device()
+
+    def forward(
+        self, idx: Tensor, targets: Tensor | None = None, kv_cache: Any = None, loss_reduction: str = "mean"
+    ) -> Tensor:
+        """Return logits (B, T, V), or the loss of them against targets."""
+        del kv_cache  # every token is read alone
+        self.passes.append(
+            {
+                "training": self.training and self.dropout.training,
+                "gradient": torch.is_grad_enabled(),
+                "inputs": idx.tolist(),
+            }
+        )
+        weight = dict(self.named_parameters())
+        rows = self.dropout(F.embedding(idx, weight["wte"]) * weight["gain"])
+        logits: Tensor = rows @ weight["head"].T + weight["bias"]
+        if targets is None:
+            return logits
+        loss: Tensor = F.cross_entropy(
+            logits.reshape(-1, logits.size(-1)),
+            targets.reshape(-1),
+            ignore_index=-1,
+            reduction=loss_reduction,
+        )
+        return loss
+
+    def arrays(self) -> Arrays:
+        """Return copies of the parameters."""
+        return {name: values(parameter, name) for name, parameter in self.named_parameters()}
+
+
+class Recorder(torch.optim.SGD):
+    """Plain gradient descent that notes the gradients and the learning rates of each of its steps."""
+
+    def __init__(self, model: nn.Module, names: str, lr: float) -> None:
+        self.names = names.split(",")
+        super().__init__([{"params": [model.get_parameter(name)]} for name in self.names], lr=lr)
+        for group in self.param_groups:
+            group["initial_lr"] = group["lr"]
+        self.steps: list[dict[str, Any]] = []
+
+    def step(self, closure: Any = None) -> Any:
+        """Note what is seen, and make the step."""
+        gradients = {
+            name: None if parameter.grad is None else values(parameter.grad, "a gradient")
+            for name, group in zip(self.names, self.param_groups, strict=True)
+            for parameter in group["params"]
+        }
+        self.steps.append({"gradients": gradients, "lr": [float(group["lr"]) for group in self.param_groups]})
+        return super().step(closure)
+
+
+# torch puts a wrapper around the method of each class of optimizers with its first object, unless it bears
+# this mark. It would be taken for a submission's doing: nobody may change a probe once a submission runs.
+Recorder.step.hooked = True  # type: ignore[attr-defined]  # functions take attributes
+
+
+class Counted:
+    """Batches that are made and given out one at a time, and counted."""
+
+    def __init__(self, pairs: Iterable[Pair], more: tuple[Any, ...] = ()) -> None:
+        self.pairs = list(pairs)
+        self.more = more
+        self.taken = 0
+
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        while self.taken < len(self.pairs):
+            self.taken += 1
+            yield (*tensors(self.pairs[self.taken - 1]), *self.more)
+
+
+def tensors(pair: Pair) -> tuple[Tensor, Tensor]:
+    """Return inputs and targets as the data loader gives them: int32 and int64."""
+    inputs, targets = pair
+    return (
+        torch.tensor(np.array(inputs), dtype=torch.int32, device=torch_device()),
+        torch.tensor(np.array(targets), dtype=torch.int64, device=torch_device()),
+    )
+
+
+def recorders(model: nn.Module, groups: list[str], lr: float) -> list[Recorder]:
+    """Return an optimizer for each text of names."""
+    return [Recorder(model, names, lr) for names in groups]
+
+
+def plain(answer: Any) -> tuple[float, bool]:
+    """Return an answer that ought to be a number, and whether it is a float."""
+    return float(answer), isinstance(answer, float)

@@ -1,0 +1,332 @@
+"""Experiments on the submission's schedule, train step, evaluation and loop, with the small model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from specs.probes.loading import imported
+from specs.probes.registry import probe
+from specs.probes.small_model import Arrays, Counted, Pair, Recorder, SmallModel, plain, recorders, tensors
+from specs.probes.traces import random_states
+
+
+@probe
+def steps(
+    weights: Arrays,
+    groups: list[str],
+    steps: list[list[Pair]],
+    grad_clip: float | None = None,
+    lr: float = 0.1,
+    form: str = "list",
+    more: list[Any] | None = None,
+    stale: float | None = None,
+) -> dict[str, Any]:
+    """Return what each of several train steps on one model returned, and what its optimizers saw.
+
+    `form` is what the micro-batches of a step come as, `more` stands in each behind inputs and targets, and
+    `stale` is the gradient that every parameter has before the first step.
+    """
+    train_step = imported("nanochat.train").train_step
+    model = SmallModel(weights)
+    optimizers = recorders(model, groups, lr)
+    if stale is not None:
+        for parameter in model.parameters():
+            parameter.grad = torch.full_like(parameter, stale)
+    before = random_states()
+    answers: list[dict[str, Any]] = []
+    for pairs in steps:
+        counted = Counted(pairs, tuple(more or ()))
+        micro_batches: Any = counted if form == "iterable" else iter(counted)
+        if form in ("list", "tuple"):
+            micro_batches = (list if form == "list" else tuple)(micro_batches)
+        loss, grad_norm = train_step(model, optimizers, micro_batches, grad_clip)
+        answers.append(
+            {
+                "loss": plain(loss)[0],
+                "grad_norm": plain(grad_norm)[0],
+                "floats": plain(loss)[1] and plain(grad_norm)[1],
+                "taken": counted.taken,
+                "left": left_gradients(model, optimizers),
+                "weights": model.arrays(),
+            }
+        )
+    return {
+        "steps": answers,
+        "seen": [optimizer.steps for optimizer in optimizers],
+        "random_states_changed": random_states() != before,
+    }
+
+
+def left_gradients(model: SmallModel, optimizers: list[Recorder]) -> list[str]:
+    """Return the names of parameters held by an optimizer that have a gradient other than zero."""
+    held = {name for optimizer in optimizers for name in optimizer.names}
+    return [
+        name
+        for name, parameter in model.named_parameters()
+        if name in held and parameter.grad is not None and bool(parameter.grad.any())
+    ]
+
+
+@probe
+def adamw_step(weights: Arrays, pairs: list[Pair], grad_clip: float | None) -> Arrays:
+    """Return the parameters after a train step with torch's AdamW."""
+    model = SmallModel(weights)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.1)
+    imported("nanochat.train").train_step(model, [optimizer], [tensors(pair) for pair in pairs], grad_clip)
+    return model.arrays()
+
+
+@probe
+def multipliers(questions: list[dict[str, Any]]) -> list[float]:
+    """Return the learning-rate multiplier for each of several sets of arguments, asked in this order."""
+    multiplier = imported("nanochat.train").lr_multiplier
+    return [plain(multiplier(**question))[0] for question in questions]
+
+
+@probe
+def multiplier_forms(positional: list[Any], named: dict[str, Any]) -> dict[str, Any]:
+    """Return the multiplier for arguments given in order, by name, and whether both are floats."""
+    multiplier = imported("nanochat.train").lr_multiplier
+    before = random_states()
+    answers = [multiplier(*positional), multiplier(**named)]
+    return {
+        "values": [float(answer) for answer in answers],
+        "floats": all(isinstance(answer, float) for answer in answers),
+        "random_states_changed": random_states() != before,
+    }
+
+
+@probe
+def learning_rates(initial: list[list[float]], multipliers: list[float]) -> dict[str, Any]:
+    """Return the learning rates of all groups of several optimizers after each setting of a multiplier."""
+    set_learning_rates = imported("nanochat.train").set_learning_rates
+    optimizers = []
+    for rates in initial:
+        groups = [
+            {"params": [torch.nn.Parameter(torch.ones(2))], "lr": 7.0, "initial_lr": rate, "momentum": rate}
+            for rate in rates
+        ]
+        optimizers.append(torch.optim.SGD(groups, lr=7.0))
+    answers = []
+    for multiplier in multipliers:
+        set_learning_rates(optimizers, multiplier)
+        answers.append([[float(group["lr"]) for group in each.param_groups] for each in optimizers])
+    return {
+        "rates": answers,
+        "kept": [
+            [[float(group["initial_lr"]), float(group["momentum"])] for group in each.param_groups]
+            for each in optimizers
+        ],
+    }
+
+
+@probe
+def loss_of(
+    weights: Arrays, pairs: list[Pair], training: bool = True, dropout: float = 0.0, form: str = "list"
+) -> dict[str, Any]:
+    """Return the loss that `evaluate` finds, and what it changed."""
+    model = SmallModel(weights, dropout)
+    evaluate = imported("nanochat.train").evaluate
+    return evaluated(model, pairs, training, form, lambda batches: evaluate(model, batches))
+
+
+@probe
+def bits_per_byte(
+    weights: Arrays,
+    pairs: list[Pair],
+    token_bytes: list[int],
+    training: bool = True,
+    dropout: float = 0.0,
+    form: str = "list",
+    as_tensor: bool = False,
+) -> dict[str, Any]:
+    """Return the bits for each byte that `evaluate_bits_per_byte` finds, and what it changed."""
+    model = SmallModel(weights, dropout)
+    measure = imported("nanochat.train").evaluate_bits_per_byte
+    sizes = torch.tensor(token_bytes, device=model.get_device()) if as_tensor else list(token_bytes)
+    return evaluated(model, pairs, training, form, lambda batches: measure(model, batches, sizes))
+
+
+def evaluated(model: SmallModel, pairs: list[Pair], training: bool, form: str, call: Any) -> dict[str, Any]:
+    """Return what a measurement of a model gives, how it was made, and what it changed."""
+    model.train(training)
+    model.get_parameter("wte").grad = torch.ones_like(model.get_parameter("wte"))
+    parameters = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    counted = Counted(pairs)
+    before = random_states()
+    answer = call(list(counted) if form == "list" else iter(counted))
+    changed = {
+        "parameters": any(
+            not torch.equal(parameter, parameters[name]) for name, parameter in model.named_parameters()
+        ),
+        "gradients": not gradients_are_as_put(model),
+        "the mode of the model": model.training != training or model.dropout.training != training,
+        "whether parameters want gradients": not all(each.requires_grad for each in model.parameters()),
+        "whether gradients are recorded": not torch.is_grad_enabled(),
+        "random states": random_states() != before,
+    }
+    return {
+        "value": plain(answer)[0],
+        "float": plain(answer)[1],
+        "changed": [what for what, is_changed in changed.items() if is_changed],
+        "modes": [each["training"] for each in model.passes],
+    }
+
+
+def gradients_are_as_put(model: SmallModel) -> bool:
+    """Say whether `wte` has a gradient of ones and no other parameter has any."""
+    return all(
+        isinstance(parameter.grad, Tensor) and bool((parameter.grad == 1).all())
+        if name == "wte"
+        else parameter.grad is None
+        for name, parameter in model.named_parameters()
+    )
+
+
+@probe
+def fit(
+    weights: Arrays,
+    groups: list[str],
+    pairs: list[Pair],
+    num_steps: int,
+    options: dict[str, Any],
+    validation: list[Pair] | None = None,
+    lr: float = 0.1,
+    training: bool = True,
+    dropout: float = 0.0,
+) -> dict[str, Any]:
+    """Return the history of a training, and everything that could be seen of it from outside.
+
+    Events, in order: ["batch", number], ["validation batch", number], ["validation"], ["step", number].
+    """
+    train = imported("nanochat.train")
+    model = SmallModel(weights, dropout)
+    model.train(training)
+    optimizers = recorders(model, groups, lr)
+    log = Log(model, pairs, validation)
+    history = train.fit(
+        model,
+        optimizers,
+        log.batches(),
+        num_steps,
+        validation=None if validation is None else log.validation,
+        on_step=log.on_step,
+        **options,
+    )
+    return {
+        "history": [plain_entry(entry) for entry in history],
+        "told": log.told,
+        "events": log.events,
+        "snapshots": log.snapshots,
+        "rates": [[step["lr"] for step in optimizer.steps] for optimizer in optimizers],
+        "weights": model.arrays(),
+        "passes": model.passes,
+        "mode": [model.training, model.dropout.training],
+    }
+
+
+class Log:
+    """Gives out batches for training and for validation, and notes in which order what happened."""
+
+    def __init__(self, model: SmallModel, pairs: list[Pair], validation: list[Pair] | None) -> None:
+        self.model = model
+        self.pairs = pairs
+        self.validation_pairs = validation or []
+        self.events: list[list[Any]] = []
+        self.told: list[dict[str, Any]] = []
+        self.snapshots: list[Arrays] = []
+
+    def batches(self) -> Any:
+        """Yield the batches for training."""
+        for number, pair in enumerate(self.pairs):
+            self.events.append(["batch", number])
+            yield tensors(pair)
+
+    def validation(self) -> Any:
+        """Return fresh batches for validation."""
+        self.events.append(["validation"])
+        return [tensors(pair) for pair in self.validation_pairs]
+
+    def on_step(self, entry: dict[str, Any]) -> None:
+        """Note what a step says, and the parameters after it."""
+        self.events.append(["step", entry.get("step")])
+        self.told.append(plain_entry(entry))
+        self.snapshots.append(self.model.arrays())
+
+
+def plain_entry(entry: Any) -> dict[str, Any]:
+    """Return the entry of a step with plain numbers; TypeError if it is no dict."""
+    if not isinstance(entry, dict):
+        raise TypeError(f"the entry of a step must be a dict, got {type(entry).__name__}")
+    wanted = ("loss", "grad_norm", "lr_multiplier", "validation_loss")
+    numbers: dict[str, Any] = {name: float(entry[name]) for name in wanted if name in entry}
+    return {"step": int(entry["step"]), **numbers}
+
+
+@probe
+def own_steps(
+    weights: Arrays,
+    groups: list[str],
+    steps: list[list[Pair]],
+    num_steps: int,
+    schedule: dict[str, float],
+    grad_clip: float | None,
+    first_step: int = 0,
+    lr: float = 0.1,
+) -> dict[str, Any]:
+    """Return what the submission's own schedule and train steps give, called one after the other."""
+    train = imported("nanochat.train")
+    model = SmallModel(weights)
+    optimizers = recorders(model, groups, lr)
+    entries = []
+    for place, pairs in enumerate(steps):
+        multiplier = train.lr_multiplier(first_step + place, num_steps, **schedule)
+        train.set_learning_rates(optimizers, multiplier)
+        model.train()
+        loss, grad_norm = train.train_step(model, optimizers, [tensors(pair) for pair in pairs], grad_clip)
+        entries.append(
+            {"loss": float(loss), "grad_norm": float(grad_norm), "lr_multiplier": float(multiplier)}
+        )
+    return {
+        "entries": entries,
+        "rates": [[step["lr"] for step in optimizer.steps] for optimizer in optimizers],
+        "weights": model.arrays(),
+    }
+
+
+@probe
+def fit_twice(
+    weights: Arrays,
+    groups: list[str],
+    pairs: list[Pair],
+    num_steps: int,
+    split: int,
+    options: dict[str, Any],
+    lr: float = 0.1,
+) -> dict[str, Any]:
+    """Return parameters and history of a training in one go, and of one stopped at step `split` and gone on.
+
+    The interrupted one ends because its batches do.
+    """
+    fit_model = imported("nanochat.train").fit
+    accumulation = options.get("accumulation", 1)
+    answers: dict[str, Any] = {}
+    for name, cuts in (("whole", [(0, None)]), ("resumed", [(0, split), (split, None)])):
+        model = SmallModel(weights)
+        optimizer = Recorder(model, ",".join(groups), lr)
+        history = []
+        for start, end in cuts:
+            part = pairs[start * accumulation : None if end is None else end * accumulation]
+            history += fit_model(
+                model,
+                [optimizer],
+                iter([tensors(pair) for pair in part]),
+                num_steps,
+                first_step=start,
+                **options,
+            )
+        answers[name] = {"weights": model.arrays(), "history": [plain_entry(entry) for entry in history]}
+    return answers

@@ -1,0 +1,113 @@
+"""A small model and optimizers of torch, whose training a checkpoint must be able to interrupt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from specs.probes.setting import torch_device
+from specs.probes.values import values
+
+Arrays = dict[str, NDArray[Any]]
+Recipe = list[dict[str, Any]]
+"""A list of optimizers: "kind", and "groups", each a dict of "members" (names of parameters) and options."""
+
+KINDS: dict[str, Any] = {
+    "adamw": torch.optim.AdamW,
+    "sgd": torch.optim.SGD,
+    "rmsprop": torch.optim.RMSprop,
+    "adagrad": torch.optim.Adagrad,
+}
+
+
+class Tree(nn.Module):
+    """Parameters by their dotted names, each in a module of its own, as in a larger model."""
+
+    def __init__(self, parameters: Arrays) -> None:
+        super().__init__()
+        for name, value in parameters.items():
+            *folders, last = name.split(".")
+            place: nn.Module = self
+            for folder in folders:
+                if not hasattr(place, folder):
+                    place.add_module(folder, nn.Module())
+                place = getattr(place, folder)
+            held = torch.tensor(value, dtype=torch.float32, device=torch_device())
+            place.register_parameter(last, nn.Parameter(held))
+
+    def forward(self, idx: torch.Tensor) -> torch.Tensor:
+        """Return the ids: nothing here is about what a model computes."""
+        return idx
+
+
+class Training:
+    """A model, its optimizers, and steps in which each gradient depends on the values of its parameter."""
+
+    def __init__(self, parameters: Arrays, recipe: Recipe) -> None:
+        self.model = Tree(parameters)
+        named = dict(self.model.named_parameters())
+        self.optimizers = [made(entry, named) for entry in recipe]
+
+    def walk(self, gradients: Sequence[Arrays], rates: Sequence[float] = ()) -> None:
+        """Step with each of `gradients`; before step i all learning rates are the initial ones x rates[i].
+
+        A parameter that an entry leaves out has no gradient in that step.
+        """
+        for number, now in enumerate(gradients):
+            for name, parameter in self.model.named_parameters():
+                given = now.get(name)
+                parameter.grad = None
+                if given is not None:
+                    drawn = torch.tensor(given, dtype=torch.float32, device=torch_device())
+                    parameter.grad = drawn + 0.1 * parameter.detach()
+            for optimizer in self.optimizers:
+                for group in optimizer.param_groups:
+                    if number < len(rates):
+                        group["lr"] = group["initial_lr"] * rates[number]
+                optimizer.step()
+
+    def parameters(self) -> Arrays:
+        """Return the values of all parameters by name."""
+        return {name: values(parameter, name) for name, parameter in self.model.named_parameters()}
+
+    def rates(self) -> list[list[float]]:
+        """Return [learning rate, initial one] of every group of every optimizer."""
+        return [
+            [float(group["lr"]), float(group["initial_lr"])]
+            for optimizer in self.optimizers
+            for group in optimizer.param_groups
+        ]
+
+    def memory(self) -> list[Any]:
+        """Return what the optimizers remember, as tensors and plain values that nothing else changes."""
+        return [
+            copied(part)
+            for optimizer in self.optimizers
+            for part in sorted_items(optimizer.state_dict()["state"])
+        ]
+
+
+def made(entry: dict[str, Any], named: dict[str, nn.Parameter]) -> torch.optim.Optimizer:
+    """Return an optimizer of torch; every group keeps its learning rate as "initial_lr", too."""
+    groups = []
+    for group in entry["groups"]:
+        options = {name: value for name, value in group.items() if name != "members"}
+        chosen = [named[name] for name in group["members"]]
+        groups.append({"params": chosen, "initial_lr": options["lr"]} | options)
+    optimizer: torch.optim.Optimizer = KINDS[entry["kind"]](groups, lr=0.1)
+    return optimizer
+
+
+def sorted_items(state: dict[Any, dict[str, Any]]) -> list[Any]:
+    """Return [parameter, name, value] of all that an optimizer remembers, in one order."""
+    return [[place, name, state[place][name]] for place in sorted(state) for name in sorted(state[place])]
+
+
+def copied(part: list[Any]) -> list[Any]:
+    """Return an entry of `sorted_items` with an array in place of a tensor."""
+    place, name, value = part
+    return [place, name, values(value, name) if isinstance(value, torch.Tensor) else value]
