@@ -2,8 +2,8 @@
 
     python notebooks/build.py [levelN ...]
 
-Without names it writes all of them. Two runs on the same machine write the same bytes: nothing of the run but its outputs is stored, neither
-times nor versions nor paths. The outputs are those of a CPU.
+Without names it writes all of them. Two runs on the same machine write the same bytes: nothing of the run but
+its outputs is stored, neither times nor versions nor paths. The outputs are those of a CPU.
 """
 
 from __future__ import annotations

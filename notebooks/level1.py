@@ -89,11 +89,9 @@ TEXT = (
 )
 """What the tokenizers of this notebook learn from."""
 
-SPECIALS = [
-    f"<|{name}|>"
-    for name in ["bos", "user_start", "user_end", "assistant_start", "assistant_end"]
-    + ["python_start", "python_end", "output_start", "output_end"]
-]
+SPECIALS = ["<|bos|>"]
+for who in ("user", "assistant", "python", "output"):
+    SPECIALS += [f"<|{who}_start|>", f"<|{who}_end|>"]
 
 
 def attempt(function, *arguments):
@@ -503,8 +501,8 @@ print("3. Chat: every assertion holds")
 # $$x_{n,r,c} = s_{nBT + rT + c} \qquad y_{n,r,c} = s_{nBT + rT + c + 1}$$
 #
 # Two neighbouring batches therefore share one id: the last target of one is the first input of the next. With
-# $W$ ranks, rank $r$ reads the documents $r, r + W, r + 2W, \dots$ of every epoch. And with each batch comes a
-# state, from which a new loader goes on as if the old one had never stopped.
+# $W$ ranks, rank $r$ reads the documents $r, r + W, r + 2W, \dots$ of every epoch. And with each batch comes
+# a state, from which a new loader goes on as if the old one had never stopped.
 #
 # The tokenizer of this section is no part of your code: its ids are the bytes of a text, and `<|bos|>` is
 # 256.
