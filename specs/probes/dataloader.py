@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import random
 import time
 import tracemalloc
 from collections.abc import Iterator, Sequence
 from itertools import cycle, islice
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -214,6 +216,8 @@ def traces(setup: Setup, number: int) -> list[str]:
     with usual_defaults():
         # Importing and the first use may set up what is set up once.
         batches(setup, 1)
+        # Away from where a seed would put them, which the first use may have done.
+        torch.rand(1), random.random(), np.random.random()
         before, defaults = random_states(), torch_defaults()
         for _ in islice(loader(setup), number):
             pass
