@@ -34,7 +34,7 @@ TEXT_AND_TRAINING: dict[str, list[str]] = {
         "optimizers.they_are_optimizers_of_torch",
         "finetuning.inputs_are_int32_and_targets_int64",
     ],
-    "promises": ["optimizers.they_are_optimizers_of_torch", "finetuning.inputs_are_int32_and_targets_int64"],
+    "promises": ["finetuning.inputs_are_int32_and_targets_int64"],
 }
 """Of levels 1 and 2: names, shapes and types, and the bytes of tokens that are single bytes."""
 
