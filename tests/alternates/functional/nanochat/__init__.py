@@ -1,0 +1,1 @@
+"""Alternate `functional`: see ../../README.md for what it does its own way."""

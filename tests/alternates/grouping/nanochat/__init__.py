@@ -1,0 +1,1 @@
+"""Alternate `grouping`: see ../../README.md for what it does its own way."""

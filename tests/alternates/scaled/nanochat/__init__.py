@@ -1,0 +1,1 @@
+"""Alternate `scaled`: see ../../README.md for what it does its own way."""

@@ -1,0 +1,1 @@
+"""Alternate `torchlike`: see ../../README.md for what it does its own way."""
