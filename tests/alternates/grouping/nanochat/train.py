@@ -40,7 +40,7 @@ def train_step(model, optimizers, micro_batches, grad_clip=None):
             continue
         part = model(inputs, targets, loss_reduction="mean") * (count / counted)
         part.backward()
-        loss += float(part)
+        loss += part.item()
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     norms = torch._foreach_norm(gradients) if gradients else [torch.zeros(())]
     grad_norm = float(torch.stack(norms).square().sum().sqrt())
