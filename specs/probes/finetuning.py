@@ -143,6 +143,12 @@ def real(conversations: list[Conversation], batch_size: int, max_tokens: int = 2
 
 
 @probe
+def rendered(conversation: Conversation) -> list[int]:
+    """Return the ids that the ChatTokenizer renders; no submission has a part in it."""
+    return ChatTokenizer().render_conversation(conversation)[0]
+
+
+@probe
 def taken(rows: list[Row], batch_size: int, batches: int) -> list[int]:
     """Return how many conversations have been read after each of the first batches."""
     conversations = Read(numbered(len(rows)))
