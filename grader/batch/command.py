@@ -5,24 +5,18 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
-import re
-import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Generator
 from pathlib import Path
 
-from grader.batch import classbook, intake, local
-from grader.batch.engine import Conditions, Engine
-from grader.batch.grading import Class, Finished, MakeEngine, grade_class
+from grader.batch import intake, results
+from grader.batch.engine import Conditions
+from grader.batch.grading import Class, Finished, grade_class
 from grader.batch.ledger import Ledger
+from grader.batch.options import add_engine_options, chosen_isolation, engine_maker, shard, whole
 from grader.batch.progress import ClassProgress
-from grader.render import json as record
-from grader.render import terminal
-from grader.render.gradebook import Gradebook, Student
-from grader.run import UsageError, choose_levels, processors
-from grader.sandbox.isolation import choose
-from grader.sandbox.start import ISOLATIONS
+from grader.batch.regrade import Change, conditions_of, line, regrade
+from grader.run import UsageError, choose_levels
 
 HELD = 3
 """Exit code where the grader failed over somebody's work: what it says of the others stands."""
@@ -31,7 +25,8 @@ HELD = 3
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the commands to the command line."""
     add_batch(commands)
-    add_show(commands)
+    add_regrade(commands)
+    results.add_to(commands)
 
 
 def add_batch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -64,40 +59,19 @@ def add_batch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     add_engine_options(batch)
 
 
-def add_engine_options(command: argparse.ArgumentParser) -> None:
-    """Add what says with what and how submissions are graded."""
-    command.add_argument(
-        "--jobs",
-        type=positive,
-        metavar="J",
-        help="submissions that are graded at a time (default: one a processor, at most 2)",
+def add_regrade(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `grader regrade`."""
+    again = commands.add_parser("regrade", help="grade again what was handed in, and say what has changed")
+    again.set_defaults(command=regrade_command)
+    again.add_argument("results", type=Path, metavar="RESULTS", help="a folder that `grader batch` made")
+    who = again.add_mutually_exclusive_group(required=True)
+    who.add_argument(
+        "--only-changed",
+        action="store_true",
+        help="whoever's result depends on a specification, grader or environment that is another one now",
     )
-    command.add_argument(
-        "--engine",
-        choices=("local", "ray"),
-        default="local",
-        help="this machine, or a Ray cluster (default: %(default)s)",
-    )
-    command.add_argument("--address", metavar="ADDRESS", help="of the Ray cluster")
-    command.add_argument(
-        "--isolation", help=f"one of {', '.join(ISOLATIONS)} (default: strict; never less unless asked for)"
-    )
-    command.add_argument(
-        "--device", choices=("cpu", "cuda"), default="cpu", help="where models run (default: %(default)s)"
-    )
-    command.add_argument("--json", action="store_true", help="print one JSON object a line")
-    command.add_argument("--debug", action="store_true", help="show the traceback of a fault of the grader")
-
-
-def add_show(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add `grader show`."""
-    show = commands.add_parser("show", help="show the results of a class, or one student's report")
-    show.set_defaults(command=show_command)
-    show.add_argument("results", type=Path, metavar="RESULTS", help="a folder that `grader batch` made")
-    show.add_argument("--student", metavar="NAME", help="show this student's report")
-    show.add_argument("--json", action="store_true", help="print JSON")
-    show.add_argument("--verbose", action="store_true", help="show every broken property in full")
-    show.add_argument("--debug", action="store_true", help="show the traceback of a fault of the grader")
+    who.add_argument("--student", metavar="NAME", help="this student, whatever has changed")
+    add_engine_options(again)
 
 
 def batch_command(options: argparse.Namespace) -> int:
@@ -121,34 +95,11 @@ def batch_command(options: argparse.Namespace) -> int:
     return report_as_it_comes(grade_class(entries, task, engine_maker(options)), as_json=options.json)
 
 
-def chosen_isolation(options: argparse.Namespace) -> str:
-    """Return the isolation of a class: strict, or what is asked for. Raises UsageError and GraderFault."""
-    asked = options.isolation or ("basic" if options.device == "cuda" else "strict")
-    if asked not in ISOLATIONS:
-        raise UsageError(
-            f"--isolation {asked}: a class is graded in processes of the submissions' own; "
-            f"there are {', '.join(ISOLATIONS)}"
-        )
-    return choose(asked, options.device)
-
-
-def engine_maker(options: argparse.Namespace) -> MakeEngine:
-    """Return what makes the engine that the options name. Raises UsageError."""
-    if options.address and options.engine != "ray":
-        raise UsageError("--address is that of a Ray cluster: give --engine ray, too")
-    jobs = options.jobs or processors()
-
-    def make(conditions: Conditions) -> Engine:
-        return local.LocalEngine(conditions, jobs)
-
-    return make
-
-
-def report_as_it_comes(finished: Iterable[Finished], *, as_json: bool) -> int:
+def report_as_it_comes(finished: Generator[Finished, None, None], *, as_json: bool) -> int:
     """Print a line for each grading as it comes, and return the exit code."""
     progress = ClassProgress()
     held = 0
-    with contextlib.closing(finished) if hasattr(finished, "close") else contextlib.nullcontext():  # type: ignore[type-var]
+    with contextlib.closing(finished):  # also when interrupted: ends the engine
         for one in finished:
             held += bool(one.fault)
             progress.clear()
@@ -156,6 +107,11 @@ def report_as_it_comes(finished: Iterable[Finished], *, as_json: bool) -> int:
             if one.count:
                 progress.tell(one.done, one.count)
     progress.clear()
+    return exit_code(held)
+
+
+def exit_code(held: int) -> int:
+    """Say where the grader failed, and return the exit code."""
     if held:
         print(
             f"grader: the grader itself failed {held} times, see above; these have no points and lose none. "
@@ -163,6 +119,33 @@ def report_as_it_comes(finished: Iterable[Finished], *, as_json: bool) -> int:
             file=sys.stderr,
         )
     return HELD if held else 0
+
+
+def regrade_command(options: argparse.Namespace) -> int:
+    """`grader regrade`."""
+    with Ledger(options.results) as ledger:
+        given = conditions_of(ledger)
+        levels = tuple(level.level for level in ledger.levels())
+        if options.student is not None:
+            results.require_student([one.student for one in ledger.students()], options.student)
+    options.device = given.device
+    options.isolation = options.isolation or given.isolation
+    conditions = Conditions(given.seed, chosen_isolation(options), given.device, given.dtype)
+    task = Class(options.results, levels, conditions)
+    held = count = 0
+    with contextlib.closing(regrade(task, engine_maker(options), options.student)) as changes:
+        for count, one in enumerate(changes, 1):  # noqa: B007  # how many there were is said below
+            held += bool(one.fault)
+            print(change_json(one) if options.json else line(one), flush=True)
+    print(f"{count} graded again", file=sys.stderr)
+    return exit_code(held)
+
+
+def change_json(one: Change) -> str:
+    """Return a change as a line for a program."""
+    changed = [{"property": name, "before": was, "after": now} for name, was, now in one.properties]
+    line = {"student": one.student, "level": one.level, "before": one.before, "after": one.after}
+    return json.dumps({**line, "changed": changed, "fault": one.fault})
 
 
 def text_line(one: Finished) -> str:
@@ -185,88 +168,3 @@ def json_line(one: Finished) -> str:
     status = "rejected" if one.refused else "graded" if one.report else "held"
     line = {"student": one.student, "level": one.level, "status": status, "reason": one.refused or one.fault}
     return json.dumps({**line, **graded, "remembered": one.remembered})
-
-
-def show_command(options: argparse.Namespace) -> int:
-    """`grader show`."""
-    with Ledger(options.results) as ledger:
-        book = classbook.gradebook(ledger)
-    if options.student is None:
-        sys.stdout.write(class_json(book) if options.json else class_table(book))
-        return 0
-    one = find_student(book, options.student)
-    if one.report is None:
-        sys.stdout.write(
-            json.dumps({"student": one.name, "status": one.status, "reason": one.reason}) + "\n"
-            if options.json
-            else f"{one.name}: {one.status}: {one.reason}\n"
-        )
-    elif options.json:
-        sys.stdout.write(record.render(one.report))
-    else:
-        tty = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-        width = min(max(shutil.get_terminal_size(fallback=(100, 24)).columns, 60), 120)
-        sys.stdout.write(terminal.render(one.report, width=width, colour=tty, verbose=options.verbose))
-    return 0
-
-
-def find_student(book: Gradebook, name: str) -> Student:
-    """Return a student by name. Raises UsageError."""
-    from difflib import get_close_matches
-
-    names = [one.name for one in book.students]
-    if name not in names:
-        near = " or ".join(get_close_matches(name, names, 3) or names[:3])
-        raise UsageError(f"--student {name}: there is nobody of this name; did you mean {near}?")
-    return book.students[names.index(name)]
-
-
-def class_table(book: Gradebook) -> str:
-    """Return a line for each student."""
-    lines = []
-    for one in book.students:
-        points = "" if one.points is None else f"{one.points:g} of {book.max_points:g}"
-        lines.append("  ".join(word for word in (one.name, one.status, points, one.reason) if word))
-    return "\n".join(lines) + "\n"
-
-
-def class_json(book: Gradebook) -> str:
-    """Return the class as JSON."""
-    return (
-        json.dumps(
-            [
-                {
-                    "student": one.name,
-                    "status": one.status,
-                    "points": one.points,
-                    "max_points": book.max_points,
-                }
-                | {"reason": one.reason, "tree": one.tree}
-                for one in book.students
-            ],
-            indent=2,
-        )
-        + "\n"
-    )
-
-
-def shard(text: str) -> tuple[int, int]:
-    """Return which part of how many, for argparse."""
-    found = re.fullmatch(r"(\d+)/(\d+)", text)
-    if not found or not 1 <= int(found[1]) <= int(found[2]):
-        raise argparse.ArgumentTypeError(f"{text}: want I/N with 1 <= I <= N, such as 3/16")
-    return int(found[1]), int(found[2])
-
-
-def positive(text: str) -> int:
-    """Return a number of at least one, for argparse."""
-    if (number := int(text)) < 1:
-        raise argparse.ArgumentTypeError(f"{text}: want at least 1")
-    return number
-
-
-def whole(text: str) -> int:
-    """Return a number that is not negative, for argparse."""
-    if (number := int(text)) < 0:
-        raise argparse.ArgumentTypeError(f"{text}: want 0 or more")
-    return number

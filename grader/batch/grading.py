@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Generator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from grader import levels
@@ -50,7 +50,9 @@ class Class:
         return key.setting_for(given.seed, given.isolation, given.device, given.dtype)
 
 
-def grade_class(entries: dict[str, list[Path]], task: Class, make_engine: MakeEngine) -> Iterator[Finished]:
+def grade_class(
+    entries: dict[str, list[Path]], task: Class, make_engine: MakeEngine
+) -> Generator[Finished, None, None]:
     """Grade every entry on every level and yield what comes of each. Raises UsageError and GraderFault."""
     with lock(task.out), Ledger(task.out, create=True) as ledger:
         taken = list(intake.take(entries, ledger.trees))
@@ -59,7 +61,7 @@ def grade_class(entries: dict[str, list[Path]], task: Class, make_engine: MakeEn
 
 def grade_taken(
     ledger: Ledger, taken: Sequence[Taken], task: Class, make_engine: MakeEngine, again: Collection[str] = ()
-) -> Iterator[Finished]:
+) -> Generator[Finished, None, None]:
     """Grade students whose trees are in the ledger's folder; those in `again` also if they have a result."""
     setting = task.setting()
     needs = [
@@ -68,7 +70,7 @@ def grade_taken(
         if one.tree
         for level in task.levels
     ]
-    ledger.enrol(taken, map(empty_report, task.levels), needs)
+    ledger.enrol(taken, map(empty_report, task.levels), needs, asdict(task.conditions))
     for one in taken:
         if one.refused or one.fault:
             for level in task.levels:

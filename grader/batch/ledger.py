@@ -139,15 +139,25 @@ class Ledger:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def enrol(self, taken: Iterable[Taken], levels: Iterable[LevelReport], wanted: Iterable[Wanted]) -> None:
-        """Record what was handed in and which results that needs.
+    def enrol(
+        self,
+        taken: Iterable[Taken],
+        levels: Iterable[LevelReport],
+        wanted: Iterable[Wanted],
+        conditions: Mapping[str, Any],
+    ) -> None:
+        """Record what was handed in, which results that needs, and how they are graded.
 
         `levels` are empty reports of the levels: what there is to earn, also where nobody could be graded.
         """
         with self.transaction():
+            self.set_conditions(conditions)
             for one in taken:
+                # What was wanted of other files is wanted no more, also of levels that are not graded now.
                 self._database.execute(
-                    "DELETE FROM wanted WHERE student = ? AND ? = ''", (one.student, one.tree)
+                    "DELETE FROM wanted WHERE student = ?1 AND "
+                    "NOT EXISTS (SELECT 1 FROM student WHERE student = ?1 AND tree = ?2)",
+                    (one.student, one.tree),
                 )
                 self._database.execute(
                     "INSERT OR REPLACE INTO student VALUES (?, ?, ?, ?, ?)",
@@ -195,6 +205,16 @@ class Ledger:
                 (key, tree, level, message),
             )
 
+    def conditions(self) -> dict[str, Any] | None:
+        """Return how the class was graded last; None if it was not."""
+        found = self._database.execute("SELECT value FROM meta WHERE name = 'conditions'").fetchone()
+        return None if found is None else dict(json.loads(found[0]))
+
+    def set_conditions(self, conditions: Mapping[str, Any]) -> None:
+        """Record how the class is graded; call it within a transaction."""
+        text = json.dumps(dict(conditions), sort_keys=True)
+        self._database.execute("INSERT OR REPLACE INTO meta VALUES ('conditions', ?)", (text,))
+
     def has(self, key: str) -> bool:
         """Say whether there is a result under a key."""
         return self._database.execute("SELECT 1 FROM result WHERE key = ?", (key,)).fetchone() is not None
@@ -224,13 +244,6 @@ class Ledger:
         """Return the empty reports of all levels that were asked for."""
         rows = self._database.execute("SELECT record FROM level ORDER BY level")
         return [level_report(json.loads(record)) for (record,) in rows]
-
-    def setting(self, key: str) -> tuple[int, Mapping[str, Any]] | None:
-        """Return the seed and the environment of a result, None if there is none."""
-        found = self._database.execute(
-            "SELECT seed, environment FROM result WHERE key = ?", (key,)
-        ).fetchone()
-        return None if found is None else (int(found[0]), json.loads(found[1]))
 
     def rows(self, table: str) -> list[tuple[Any, ...]]:
         """Return all rows of a table, sorted: what two ledgers are compared and merged by."""

@@ -31,15 +31,23 @@ from grader.sandbox.launch import ForkServer
 GOODBYE_SECONDS = 10.0
 
 Grade = Callable[[Task, Conditions, ForkServer], Report]
+OpenServer = Callable[[], contextlib.AbstractContextManager[ForkServer]]
 
 
 class LocalEngine:
     """Grades with worker processes of this machine."""
 
-    def __init__(self, conditions: Conditions, jobs: int, grade: Grade = grade_task) -> None:
+    def __init__(
+        self,
+        conditions: Conditions,
+        jobs: int,
+        grade: Grade = grade_task,
+        open_server: OpenServer = ForkServer,
+    ) -> None:
         self._conditions = conditions
         self._jobs = jobs
         self._grade = grade
+        self._open_server = open_server
         self._workers: list[Worker] = []
 
     def grade(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
@@ -75,7 +83,7 @@ class LocalEngine:
             if idle is None:
                 if len(self._workers) >= self._jobs:
                     return
-                idle = Worker(self._conditions, self._grade)
+                idle = Worker(self._conditions, self._grade, self._open_server)
                 self._workers.append(idle)
             idle.give(*waiting.popleft())
 
@@ -93,12 +101,12 @@ class LocalEngine:
 class Worker:
     """A judge with a fork server of its own, seen from the engine."""
 
-    def __init__(self, conditions: Conditions, grade: Grade) -> None:
+    def __init__(self, conditions: Conditions, grade: Grade, open_server: OpenServer) -> None:
         self.task: tuple[Task, int] | None = None
         context = get_context("fork")
         self.pipe, theirs = context.Pipe()
         self._process = context.Process(
-            target=_work, args=(theirs, self.pipe, conditions, grade, os.getpid()), daemon=True
+            target=_work, args=(theirs, self.pipe, conditions, grade, open_server, os.getpid()), daemon=True
         )
         self._process.start()
         theirs.close()
@@ -138,7 +146,14 @@ class Worker:
             self._process.join()
 
 
-def _work(pipe: Connection, engines: Connection, conditions: Conditions, grade: Grade, engine: int) -> None:
+def _work(
+    pipe: Connection,
+    engines: Connection,
+    conditions: Conditions,
+    grade: Grade,
+    open_server: OpenServer,
+    engine: int,
+) -> None:
     """Be a worker: grade what comes through the pipe until it closes."""
     if sys.platform == "linux":
         kernel.end_with_parent(signal.SIGKILL)
@@ -146,7 +161,7 @@ def _work(pipe: Connection, engines: Connection, conditions: Conditions, grade: 
             os._exit(1)
     engines.close()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process here; the engine answers it
-    with contextlib.suppress(EOFError, BrokenPipeError), ForkServer() as server:
+    with contextlib.suppress(EOFError, BrokenPipeError), open_server() as server:
         while True:
             task = Task(**json.loads(pipe.recv_bytes()))
             pipe.send_bytes(json.dumps(_answer(task, conditions, server, grade), allow_nan=False).encode())

@@ -80,6 +80,7 @@ def criterion_of(levels: tuple[LevelReport, ...], level: int, criterion: str) ->
 
 
 def joined(reports: tuple[Report, ...], student: str) -> Report:
-    """Return the reports of a student's levels as one report, without times."""
+    """Return the reports of a student's levels as one report."""
     levels = tuple(level for report in reports for level in report.levels)
-    return replace(reports[0], submission=student, levels=levels, seconds=0.0)
+    seconds = round(sum(report.seconds for report in reports), 3)
+    return replace(reports[0], submission=student, levels=levels, seconds=seconds)
