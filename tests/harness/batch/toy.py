@@ -54,7 +54,7 @@ Set = Callable[[Any, str, Any], None]
 
 
 class Probe:
-    """Answers for a submission: right, wrong, half, slow (and right), fault (ours), lost (kills its judge)."""
+    """Answers for a submission: right, wrong, half, slow (right), fault (ours), lost (its judge dies)."""
 
     device = "cpu"
     dtype = "float32"
