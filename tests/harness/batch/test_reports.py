@@ -1,4 +1,4 @@
-"""Each report is what its reader documents and says the right points; nothing that a student wrote gets loose."""
+"""Each report is what its reader documents and says the right points; nothing of a submission gets loose."""
 
 from __future__ import annotations
 
