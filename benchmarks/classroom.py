@@ -132,7 +132,7 @@ def measure(folder: Path, given: argparse.Namespace) -> int:
 
 
 def made(count: int, level: int, seed: int) -> Iterator[tuple[str, Work]]:
-    """Yield students and their work: of ten, five variants, an alternate, a cheat, one broken, and two copies."""
+    """Yield students and their work: of ten, five variants, an alternate, a cheat, one broken, two again."""
     reference = variant.sources_of(ROOT / "reference" / "nanochat")
     bugs = catalogue.load(level)
     alternates = sorted(path.parent for path in (ROOT / "tests" / "alternates").glob("*/nanochat/engine.py"))
@@ -169,7 +169,7 @@ def replace_kind(work: Work, kind: str) -> Work:
 
 
 def cheat(reference: dict[str, str], bugs: list[Bug], every: frozenset[str], number: int) -> Work:
-    """Return a cheat: one that ends its process earns nothing, one that patches comparisons no more than its due."""
+    """Return a cheat: one that ends its process earns nothing, one that patches comparisons only its due."""
     if number % 2 == 0:
         return Work({**reference, "__init__.py": EXITS}, Expected("cheats", every))
     bug = bugs[-1]

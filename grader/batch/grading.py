@@ -55,6 +55,7 @@ def grade_class(
 ) -> Generator[Finished, None, None]:
     """Grade every entry on every level and yield what comes of each. Raises UsageError and GraderFault."""
     with lock(task.out), Ledger(task.out, create=True) as ledger:
+        intake.clear(ledger.trees)
         taken = list(intake.take(entries, ledger.trees))
         yield from grade_taken(ledger, taken, task, make_engine)
 

@@ -34,6 +34,7 @@ MEMORY_BYTES = 512 << 20
 PROCESSOR_SECONDS = 30
 WALL_SECONDS = 120.0
 LONGEST_REASON = 300
+INCOMING = ".incoming-"
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def take(entries: dict[str, list[Path]], trees: Path) -> Iterator[Taken]:
 def take_one(student: str, entry: Path, trees: Path) -> Taken:
     """Read one entry and put its tree into `trees`."""
     source = printable(os.fsencode(entry.name).decode("utf-8", "replace"), 200)
-    fresh = trees / f".incoming-{os.getpid()}"
+    fresh = trees / f"{INCOMING}{os.getpid()}"
     shutil.rmtree(fresh, ignore_errors=True)
     try:
         said = in_a_fork(entry, fresh)
@@ -96,6 +97,12 @@ def take_one(student: str, entry: Path, trees: Path) -> Taken:
         return Taken(student, source, **said)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
+
+
+def clear(trees: Path) -> None:
+    """Remove what a process that was killed left half-written."""
+    for one in trees.glob(f"{INCOMING}*"):
+        shutil.rmtree(one, ignore_errors=True)
 
 
 def keep(fresh: Path, tree: Path) -> None:

@@ -405,6 +405,13 @@ def test_names_of_entries_cannot_steer_a_terminal(tmp_path: Path) -> None:
     assert list(intake.listed(tmp_path)) == ["a\\x1b[31m\\nb", "caf\N{REPLACEMENT CHARACTER}"]
 
 
+def test_what_a_kill_left_is_cleared_away(tmp_path: Path) -> None:
+    folder(tmp_path / ".incoming-7")
+    folder(tmp_path / "tree")
+    intake.clear(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["tree"]
+
+
 def test_shards_are_parts_of_the_class(tmp_path: Path) -> None:
     entries = {f"student{i}": [tmp_path] for i in range(10)}
     parts = [intake.shard(entries, (i, 3)) for i in (1, 2, 3)]
