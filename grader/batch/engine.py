@@ -9,7 +9,8 @@ An engine takes tasks and yields an outcome for each, in any order. It promises:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -75,3 +76,15 @@ def grade_task(task: Task, conditions: Conditions, server: ForkServer) -> Report
         dtype=conditions.dtype,
     )
     return replace(grade_submission(request, server=server), submission="")
+
+
+Grade = Callable[[Task, Conditions, ForkServer], Report]
+OpenServer = Callable[[], AbstractContextManager[ForkServer]]
+
+
+def answer(task: Task, conditions: Conditions, server: ForkServer, grade: Grade) -> dict[str, object]:
+    """Return what a worker says of a task: the record of its report, or how the grader failed."""
+    try:
+        return grade(task, conditions, server).to_record()
+    except Exception as error:  # noqa: BLE001  # a fault of the grader: recorded, and never a zero
+        return {"fault": f"{type(error).__name__}: {error}"}

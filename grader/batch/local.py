@@ -17,21 +17,18 @@ import os
 import signal
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from multiprocessing import connection, get_context
 from multiprocessing.connection import Connection
 
 from grader import levels
-from grader.batch.engine import TRIES, Conditions, Outcome, Task, grade_task
+from grader.batch.engine import TRIES, Conditions, Grade, OpenServer, Outcome, Task, answer, grade_task
 from grader.report import Report
 from grader.sandbox import kernel
 from grader.sandbox.launch import ForkServer
 
 GOODBYE_SECONDS = 10.0
-
-Grade = Callable[[Task, Conditions, ForkServer], Report]
-OpenServer = Callable[[], contextlib.AbstractContextManager[ForkServer]]
 
 
 class LocalEngine:
@@ -164,11 +161,4 @@ def _work(
     with contextlib.suppress(EOFError, BrokenPipeError), open_server() as server:
         while True:
             task = Task(**json.loads(pipe.recv_bytes()))
-            pipe.send_bytes(json.dumps(_answer(task, conditions, server, grade), allow_nan=False).encode())
-
-
-def _answer(task: Task, conditions: Conditions, server: ForkServer, grade: Grade) -> dict[str, object]:
-    try:
-        return grade(task, conditions, server).to_record()
-    except Exception as error:  # noqa: BLE001  # a fault of the grader: recorded, and never a zero
-        return {"fault": f"{type(error).__name__}: {error}"}
+            pipe.send_bytes(json.dumps(answer(task, conditions, server, grade), allow_nan=False).encode())

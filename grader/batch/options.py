@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 
-from grader.batch import local
+from grader.batch import cluster, local
 from grader.batch.engine import Conditions, Engine
 from grader.batch.grading import MakeEngine
 from grader.run import UsageError, processors
@@ -56,6 +56,8 @@ def engine_maker(options: argparse.Namespace) -> MakeEngine:
     jobs = options.jobs or processors()
 
     def make(conditions: Conditions) -> Engine:
+        if options.engine == "ray":
+            return cluster.RayEngine(conditions, options.address, jobs)
         return local.LocalEngine(conditions, jobs)
 
     return make

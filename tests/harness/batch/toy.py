@@ -1,7 +1,7 @@
 """A level of two criteria that takes no time, and submissions whose file `answer.py` says what they do.
 
 Run as a script it is `grader` on this level, in a process of its own that a test can kill:
-`python toy.py FOLDER_OF_LEVELS ARGUMENTS...`.
+`python toy.py FOLDER_OF_LEVELS ARGUMENTS...`, or `node` for the judge that a worker of a cluster starts.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from grader import cli, levels, run
-from grader.batch import local
+from grader.batch import local, node
+from grader.batch.engine import grade_task
 from specs.law import law
 from specs.outcomes import GraderFault, LawBroken
 
@@ -128,7 +129,8 @@ def install(folder: Path, set_attribute: Set) -> None:
     set_attribute(levels, "FOLDER", folder)
     set_attribute(run, "open_probe", open_probe)
     set_attribute(run, "open_server", contextlib.nullcontext)
-    set_attribute(local.LocalEngine.__init__, "__defaults__", (local.grade_task, contextlib.nullcontext))
+    for call in (local.LocalEngine.__init__, node.main):
+        set_attribute(call, "__defaults__", (grade_task, contextlib.nullcontext))
 
 
 def submission(folder: Path, student: str, kind: str) -> Path:
@@ -143,4 +145,4 @@ if __name__ == "__main__":
     for one in modules():
         sys.modules[one.__name__] = one
     install(Path(sys.argv[1]), setattr)
-    sys.exit(cli.main(sys.argv[2:]))
+    sys.exit(node.main() if sys.argv[2:] == ["node"] else cli.main(sys.argv[2:]))
