@@ -168,7 +168,7 @@ class RustBPETokenizer:
             return self.encoding.encode_ordinary(text) + behind
         if isinstance(text, list) and all(isinstance(each, str) for each in text):
             batch = self.encoding.encode_ordinary_batch(text, num_threads=num_threads)
-            return [ids + behind for ids in batch]
+            return [front + ids + behind for ids in batch[:1]] + [ids + behind for ids in batch[1:]]
         raise TypeError(f"encode takes a str or a list of str, got {type(text).__name__}")
 
     def decode(self, ids: Sequence[int]) -> str:
