@@ -251,7 +251,7 @@ def test_each_token_joins_two_earlier_ones(probe: Probe, count: int, mixed: bool
     tokens = answer["bytes"]
     want = [None if value in NO_TEXT else bytes([value]) for value in range(FIRST_LEARNED)]
     expect_equal(tokens[:128], want[:128], "the bytes of the ids below 128")
-    shown = [value for value in range(128, FIRST_LEARNED) if tokens[value] is not None]
+    shown = [value for value in range(128, FIRST_LEARNED) if tokens[value]]
     expect_equal(
         [tokens[value] for value in shown], [want[value] for value in shown], "the bytes of the ids below 256"
     )

@@ -81,28 +81,28 @@ def _vocabulary(tokenizer: Any, first: int) -> dict[str, Any]:
     return {"size": size, "bytes": bytes_of_all(tokenizer, range(first, size - len(SPECIAL)))}
 
 
-def alone(tokenizer: Any, token: int) -> Any:
-    """Return what `decode` makes of one id, None where it raises."""
+def alone(tokenizer: Any, token: int) -> str | None:
+    """Return the text that `decode` makes of one id, None where it raises."""
     try:
-        return tokenizer.decode([token])
+        return str(tokenizer.decode([token]))
     except Exception:  # noqa: BLE001  # as in bytes_of
         return None
 
 
 def bytes_of_all(tokenizer: Any, ids: Iterable[int]) -> list[bytes | None]:
     """Return the bytes of each id, None for one whose bytes no text shows."""
-    honest = "\ufffd" in str(alone(tokenizer, 0xC3))
-    return [bytes_of(tokenizer, token, honest) for token in ids]
+    lone = alone(tokenizer, 0xC3)
+    return [bytes_of(tokenizer, token, lone) for token in ids]
 
 
-def bytes_of(tokenizer: Any, token: int, honest: bool) -> bytes | None:
+def bytes_of(tokenizer: Any, token: int, lone: Any) -> bytes | None:
     """Return the bytes of a token, from texts in which other bytes complete its first and last character.
 
     None if no such text shows them. What is wrong with `decode` is another law's business: so a letter stands
-    at both ends, for one that strips blanks, and for one that is not `honest`, because it drops what is no
-    text, the longest of all answers is taken.
+    at both ends, for one that strips blanks. `lone` is what it makes of a part of a character. Where that is
+    not U+FFFD, all answers are looked at: the longest is right if such parts vanish, else the shortest.
     """
-    found: bytes | None = None
+    found: list[bytes] = []
     for before in BEFORE:
         for after in AFTER:
             try:
@@ -112,12 +112,10 @@ def bytes_of(tokenizer: Any, token: int, honest: bool) -> bytes | None:
             if not isinstance(text, str) or "\ufffd" in text:
                 continue
             data = text.encode("utf-8", "surrogatepass")
-            shown = data[1 + len(before) : len(data) - len(after) - 1]
-            if honest:
-                return shown
-            if found is None or len(shown) > len(found):
-                found = shown
-    return found
+            found.append(data[1 + len(before) : len(data) - len(after) - 1])
+            if lone is None or "\ufffd" in lone:
+                return found[0]
+    return (max if lone == "" else min)(found, key=len, default=None)
 
 
 LETTER = ord("a")
