@@ -78,11 +78,13 @@ def test_muon_brings_singular_values_near_one(
     expect_paths("Muon", got, begins, given, [[options]])
 
 
-@law(examples=10, seed=seeds, shape=matrices, scale=st.sampled_from([1e-3, 1e3, 1e6, 1e10]))
+@law(examples=10, seed=seeds, shape=matrices, scale=st.sampled_from([30.0, 1e3, 1e6, 1e10]))
 def test_muon_does_not_feel_the_size_of_the_gradient(
     probe: Probe, seed: int, shape: tuple[int, int], scale: float
 ) -> None:
     """A gradient a thousand times as large, in every step, takes the same steps.
+
+    Not a smaller one: near epsilon, 1e-7, another way to add it would show; far below it, all agree again.
 
     Kills: no normalisation, a norm that is squared, one over a side only, gradients clipped before it.
     """

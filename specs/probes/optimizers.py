@@ -90,9 +90,7 @@ def side_by_side(
         paths: list[list[list[Array]]] = [[] for _ in options]
         for step in range(len(gradients[0])):
             for place, optimizer in enumerate(optimizers):
-                paths[place] += walk(
-                    optimizer, copies[place], gradients[place][step : step + 1], None, "plain"
-                )
+                paths[place] += walk(optimizer, copies[place], gradients[place][step : step + 1], None)
         return paths
 
 
