@@ -128,13 +128,14 @@ def add_instructors_commands(commands: argparse._SubParsersAction[argparse.Argum
     `grader variants release` leaves the catalogue out, and what reads it.
     """
     if importlib.util.find_spec("grader.bugs") is not None:
+        from grader.batch import command as batch
         from grader.bugs import command as variants
         from grader.matrix import command as mutate
 
-        variants.add_to(commands)
-        mutate.add_to(commands)
+        for part in (variants, mutate, batch):
+            part.add_to(commands)
         return
-    for name in ("variants", "mutate"):
+    for name in ("variants", "mutate", "batch", "merge", "show", "regrade", "report"):
         # No prefix of options that anybody can type: whatever it is called with, it says the same.
         absent = commands.add_parser(
             name, help="not in this copy, which has no catalogue of bugs", prefix_chars="\0", add_help=False

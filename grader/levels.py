@@ -85,7 +85,9 @@ class Level:
     limits: LevelLimits
     criteria: tuple[Criterion, ...]
     files: tuple[str, ...] = ()
-    """The modules of `nanochat` that its properties are about: mutants are made of them."""
+    """The modules of the contract that its properties are about: mutants are made of them."""
+    parts: tuple[str, ...] = ()
+    """Other modules of the reference that hold a part of these: mutants are made of them, too."""
     needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Laws that count only where others hold, too; see `grader.verdict.ExpectedProperty`."""
 
@@ -151,11 +153,12 @@ def level_from(table: Mapping[str, Any]) -> Level:
         kinds["counts_with"] = list
     check_keys(table, kinds, "the file")
     head, limits, entries = table["level"], table["limits"], table["criterion"]
-    check_keys(head, LEVEL_KEYS | ({"files": list} if "files" in head else {}), "[level]")
-    files = tuple(head.get("files", ()))
-    for name in files:
-        if not (isinstance(name, str) and re.fullmatch(r"\w+\.py", name)):
-            raise ValueError(f"[level]: files holds {name!r}, want names such as 'gpt.py'")
+    modules = {key: tuple(head[key]) for key in ("files", "parts") if isinstance(head.get(key), list)}
+    check_keys(head, LEVEL_KEYS | dict.fromkeys(modules, list), "[level]")
+    for key, names in modules.items():
+        for name in names:
+            if not (isinstance(name, str) and re.fullmatch(r"\w+\.py", name)):
+                raise ValueError(f"[level]: {key} holds {name!r}, want names such as 'gpt.py'")
     numbers: dict[str, Any] = dict.fromkeys(LIMITS, (int, float)) | {"processes": int}
     check_keys(limits, {name: kind for name, kind in numbers.items() if name in limits}, "[limits]", LIMITS)
     for name, ceiling in LIMITS.items():
@@ -172,7 +175,7 @@ def level_from(table: Mapping[str, Any]) -> Level:
         if twice:
             raise ValueError(f"[[counts_with]] {position}: {', '.join(twice)} stands in another one, too")
         needs |= dict.fromkeys(entry["laws"], tuple(entry["need"]))
-    return Level(**{**head, "files": files}, limits=LevelLimits(**limits), criteria=criteria, needs=needs)
+    return Level(**{**head, **modules}, limits=LevelLimits(**limits), criteria=criteria, needs=needs)
 
 
 def criterion_from(entry: Mapping[str, Any], position: int) -> Criterion:

@@ -1,9 +1,9 @@
-"""Write level3.ipynb: the cells of level3.py, and the outputs of running them on the reference.
+"""Write levelN.ipynb: the cells of levelN.py, and the outputs of running them on the reference.
 
-    python notebooks/build.py
+    python notebooks/build.py [levelN ...]
 
-Two runs on the same machine write the same bytes: nothing of the run but its outputs is stored, neither
-times nor versions nor paths. The outputs are those of a CPU.
+Without names it writes all of them. Two runs on the same machine write the same bytes: nothing of the run but
+its outputs is stored, neither times nor versions nor paths. The outputs are those of a CPU.
 """
 
 from __future__ import annotations
@@ -11,14 +11,13 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
 from jupyter_client.manager import start_new_kernel
 
 FOLDER = Path(__file__).resolve().parent
-SOURCE = FOLDER / "level3.py"
-NOTEBOOK = FOLDER / "level3.ipynb"
 SUBMISSION = "reference"
 CELL_SECONDS = 120
 
@@ -104,13 +103,32 @@ def notebook(cells: list[Cell]) -> str:
     return json.dumps(made, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
 
 
-def main() -> None:
-    """Build the notebook in its place."""
-    made = cells(SOURCE.read_text(encoding="utf-8"))
+def sources() -> list[Path]:
+    """Return the sources of all notebooks."""
+    return sorted(FOLDER.glob("level[0-9]*.py"))
+
+
+def build(source: Path) -> None:
+    """Build the notebook of a source beside it."""
+    path = source.with_suffix(".ipynb")
+    path.touch()  # the set-up finds the repository by it
+    made = cells(source.read_text(encoding="utf-8"))
     run([cell for cell in made if cell["cell_type"] == "code"], SUBMISSION)
-    NOTEBOOK.write_text(notebook(made), encoding="utf-8")
-    print(f"{NOTEBOOK.name}: {len(made)} cells, {NOTEBOOK.stat().st_size / 1024:.0f} KiB")
+    path.write_text(notebook(made), encoding="utf-8")
+    print(f"{path.name}: {len(made)} cells, {path.stat().st_size / 1024:.0f} KiB")
+
+
+def main(names: list[str]) -> int:
+    """Build the notebooks of these names, all if there are none; 2 if there is no such source."""
+    chosen = [FOLDER / f"{name}.py" for name in names] or sources()
+    if unknown := [path.stem for path in chosen if path not in sources()]:
+        known = ", ".join(path.stem for path in sources())
+        print(f"there is no notebook {', '.join(unknown)}; there are {known}", file=sys.stderr)
+        return 2
+    for source in chosen:
+        build(source)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))

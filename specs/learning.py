@@ -44,7 +44,7 @@ def vocabulary(probe: Probe, learning: Learning) -> tuple[int, list[bytes | None
     answer = probe("tokenizer.vocabulary", learning=learning)
     # The contract says which these are.
     single = [bytes([value]) for value in range(FIRST_LEARNED)]
-    return answer["size"], [*single, *(data or None for data in answer["bytes"][FIRST_LEARNED:])]
+    return answer["size"], [*single, *(data or None for data in answer["bytes"])]
 
 
 def known(tokens: Sequence[bytes | None]) -> list[int]:

@@ -94,10 +94,10 @@ PLACE_ROUNDING = 2.0**-22
 def newton_schulz(steps: int) -> Tolerance:
     """Return the tolerance of a matrix after so many Newton-Schulz steps in float32, by its root mean square.
 
-    One step multiplies an error by at most 3.4445, the slope of its polynomial at 0 and the largest there is
-    between 0 and 1.2, where all singular values stay; so does the divided difference that moves singular
-    vectors. An error of the normalisation grows by 3.4445^5 = 485 in five steps, those that the steps add
-    themselves by less: 685 together. Each is a few 2^-24, the rounding of a short sum of products.
+    A step multiplies an error by the slope of its polynomial at the singular value, or by the ratio of what
+    comes out to what goes in, which moves singular vectors. Along the way of no value between 0 and 1 do
+    errors of all steps add up to more than 1 + 3.4445 + ... + 3.4445^steps, which is that from 0 (a test of
+    the oracle computes it): 683 for five steps. Each is a few 2^-24, the rounding of a short sum of products.
     """
     growth = sum(3.4445**step for step in range(steps + 1))
     return Tolerance(relative=10 * 2.0**-24 * growth, absolute=0.0)

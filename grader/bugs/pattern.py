@@ -219,7 +219,9 @@ def find_scope(tree: ast.Module, scope: str) -> ast.AST:
         inside = [
             child
             for child in getattr(node, "body", [])
-            if isinstance(child, ast.FunctionDef | ast.ClassDef) and child.name == part
+            if isinstance(child, ast.FunctionDef | ast.ClassDef)
+            and child.name == part
+            and not is_overload(child)
         ]
         if len(inside) != 1:
             raise PatternError(
@@ -227,6 +229,11 @@ def find_scope(tree: ast.Module, scope: str) -> ast.AST:
             )
         node = inside[0]
     return node
+
+
+def is_overload(node: ast.FunctionDef | ast.ClassDef) -> bool:
+    """Say whether a definition is no more than one of the types of a function that follows."""
+    return any(isinstance(one, ast.Name) and one.id == "overload" for one in node.decorator_list)
 
 
 def place(source: str, node: ast.AST) -> tuple[int, int]:

@@ -187,7 +187,8 @@ def chosen_files(level: int, names: Sequence[str]) -> Sequence[str]:
     there = levels.numbers()
     if level not in there:
         raise UsageError(f"--level {level}: there are no mutants for it; there are levels {there}")
-    files = levels.read(level).files
+    plan = levels.read(level)
+    files = (*plan.files, *plan.parts)
     for name in names:
         if Path(name).name not in files:
             raise UsageError(f"{name}: level {level} has the files {', '.join(files)}")

@@ -150,9 +150,8 @@ def make_optimizers(
     optimizers: list[Optimizer] = [adamw, muon]
     for optimizer in optimizers:
         for group in optimizer.param_groups:
-            group["initial_lr"] = group[
-                "lr"
-            ]  # a schedule multiplies it, and must not multiply its own product
+            # For a schedule, which multiplies it and must not multiply its own product.
+            group["initial_lr"] = group["lr"]
     return optimizers
 
 

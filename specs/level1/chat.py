@@ -248,6 +248,7 @@ def test_contents_bring_in_no_special_tokens(probe: Probe, said: str) -> None:
     Kills: contents and special tokens put together as one text and encoded with special tokens allowed,
     spellings that are filtered out.
     """
+    expect_rendered(render(probe, HELLO), HELLO)
     if isinstance(probe.attempt("tokenizer.encode", learning=FEW, texts=[said]), SubmissionRaised):
         # What `encode` refuses cannot be rendered, and that it refuses is the business of another law.
         return

@@ -77,7 +77,7 @@ def test_all_ranks_read_every_document_once_an_epoch(probe: Probe, number: int, 
         for epoch in range(epochs):
             part = ids[epoch * lengths[rank] : (epoch + 1) * lengths[rank]]
             starts = [place for place, token in enumerate(part) if token == bos]
-            ends = [*starts[1:], len(part)]
+            ends = [*starts[1:], len(part)][: len(starts)]
             seen[epoch].update(tuple(part[start:end]) for start, end in zip(starts, ends, strict=True))
     for epoch in range(epochs):
         for index, ids in enumerate(whole):

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from specs import draws, tolerances
 from specs import optimizer_paths as paths
+from specs import tolerances
 from specs.compare import broken, expect, expect_close, expect_equal
 from specs.law import law
 from specs.optimizer_paths import expect_step
@@ -28,7 +29,7 @@ models = st.sampled_from(
         # The head and a matrix of a block have one shape: what is told apart by shape is not told apart.
         config(n_layer=1, n_head=1, head_dim=16, vocab_size=16),
         config(n_layer=1, n_head=2, head_dim=8, vocab_size=64),
-        config(n_layer=12, n_head=3, n_kv_head=1, head_dim=2, vocab_size=5),
+        config(n_layer=5, n_head=3, n_kv_head=1, head_dim=2, vocab_size=5),
     ]
 )
 rates = st.fixed_dictionaries(
@@ -130,7 +131,7 @@ def test_every_parameter_moves_as_its_optimizer_should(
     And with half of the learning rates by half as much. Kills: options that are not handed on, the decay on
     the blocks or on none, default betas, a learning rate that the optimizer does not read.
     """
-    starts = {name: value * value.dtype.type(0.1) for name, value in draws.weights(model, seed).items()}
+    starts = starts_of(probe, model, seed)
     shapes = [value.shape for value in starts.values()]
     # Gradients near eps for AdamW alone: in Muon's formula another epsilon would be felt.
     sizes = {name: 1.0 if name.startswith("transformer.h.") else scale for name in starts}
@@ -165,8 +166,15 @@ def test_making_optimizers_changes_nothing(probe: Probe, seed: int, model: Confi
 
     Kills: parameters replaced by copies, which would then be trained in place of the model's.
     """
-    answer = probe("sharing.side_effects", config=model, starts=draws.weights(model, seed))
+    answer = probe("sharing.side_effects", config=model, starts=starts_of(probe, model, seed))
     expect_equal(answer, [], "what setup_optimizers changed of the model")
+
+
+def starts_of(probe: Probe, model: Config, seed: int) -> dict[str, NDArray[np.float32]]:
+    """Return values for all parameters of the model, whatever shapes it gave them: those are level 3's."""
+    shapes = probe("sharing.shapes", config=model)
+    drawn = paths.starts(seed, [tuple(shape) for shape in shapes.values()])
+    return dict(zip(shapes, drawn, strict=True))
 
 
 def rate_of(name: str, model: Config, chosen: Mapping[str, float]) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from hypothesis import strategies as st
 
 from specs import optimizer_paths as paths
@@ -187,27 +186,25 @@ def test_optimizers_do_not_meet(probe: Probe, seed: int, kind: str, steps: int) 
 
 @law(
     examples=8,
-    cases=[{"seed": 0, "kind": kind, "layout": "expanded"} for kind in OPTIONS],
+    cases=[{"seed": 0, "kind": kind, "steps": 3} for kind in OPTIONS],
     seed=seeds,
     kind=kinds,
-    layout=st.sampled_from(["plain", "transposed", "expanded"]),
+    steps=st.integers(1, 3),
 )
-def test_a_step_changes_parameters_alone(probe: Probe, seed: int, kind: str, layout: str) -> None:
+def test_a_step_changes_parameters_alone(probe: Probe, seed: int, kind: str, steps: int) -> None:
     """A step changes the values of the parameters, where they lie, and nothing else; gradients stay.
 
-    However a gradient lies in memory. Kills: gradients scaled or averaged in place, gradients dropped,
+    Kills: gradients scaled or averaged in place, gradients dropped,
     parameters replaced, a global setting changed for speed.
     """
     begins = paths.starts(seed, MATRICES)
-    given = paths.gradients(seed, MATRICES, 3)
-    if layout == "expanded":
-        given = [[np.full_like(one, one.flat[0]) for one in now] for now in given]
+    given = paths.gradients(seed, MATRICES, steps)
     options = OPTIONS[kind][0]
-    answer = probe(
-        "optimizers.traces", kind=kind, starts=begins, gradients=given, options=options, layout=layout
+    answer = probe("optimizers.traces", kind=kind, starts=begins, gradients=given, options=options)
+    expect_paths(kind, [answer["parameters"]], begins, given, [[options] * steps] * 4, skip=steps - 1)
+    expect_equal(
+        answer["changed"], [], f"what {steps} steps of {kind} changed beside the values of parameters"
     )
-    expect_paths(kind, [answer["parameters"]], begins, given, [[options] * 3] * 4, skip=2)
-    expect_equal(answer["changed"], [], f"what three steps of {kind} changed beside the values of parameters")
 
 
 @law(examples=2, cases=[{"kind": "AdamW"}, {"kind": "Muon"}], kind=kinds)

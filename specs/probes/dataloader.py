@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import random
 import time
 import tracemalloc
 from collections.abc import Iterator, Sequence
 from itertools import cycle, islice
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -29,11 +31,12 @@ Batch = tuple[Tensor, Tensor, Any]
 Arrays = dict[str, list[NDArray[Any]]]
 
 MOST_ITERATIONS = 50_000
-"""How often texts may be iterated: a search for a document that never comes ends here, and not at a clock."""
+MOST_READ = 200_000
+"""How often texts may be iterated, and how many read: a search without end ends here, not at a clock."""
 
 
 class SearchWithoutEnd(Exception):
-    """The texts were iterated over and over."""
+    """The texts were read over and over."""
 
 
 class Texts:
@@ -54,6 +57,8 @@ class Texts:
         documents = self.documents if self.most is None else islice(cycle(self.documents), self.most)
         for text in documents:
             self.read += 1
+            if self.read > MOST_READ:
+                raise SearchWithoutEnd(f"{MOST_READ} texts were read, which leads nowhere")
             # A text of its own, so that whoever keeps it holds more.
             yield f"{text}{self.read}" if self.numbered else text
 
@@ -211,6 +216,8 @@ def traces(setup: Setup, number: int) -> list[str]:
     with usual_defaults():
         # Importing and the first use may set up what is set up once.
         batches(setup, 1)
+        # Away from where a seed would put them, which the first use may have done.
+        torch.rand(1), random.random(), np.random.random()
         before, defaults = random_states(), torch_defaults()
         for _ in islice(loader(setup), number):
             pass

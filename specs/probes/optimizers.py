@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,14 +22,6 @@ Group = dict[str, Any]
 Gradients = list[list[Array | None]]
 """For each step, for each parameter: its gradient, or None."""
 
-_LAYOUTS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
-    "plain": lambda gradient: gradient,
-    # As autograd gives the gradient of a weight that was used transposed.
-    "transposed": lambda gradient: gradient.T.contiguous().T if gradient.ndim == 2 else gradient,
-    # As it gives that of a sum: one number, seen from everywhere. Only where all are equal.
-    "expanded": lambda gradient: gradient.reshape(-1)[:1].reshape([1] * gradient.ndim).expand(gradient.shape),
-}
-
 
 @probe
 def path(
@@ -39,7 +31,6 @@ def path(
     options: dict[str, Any],
     groups: list[Group] | None = None,
     rates: list[list[float]] | None = None,
-    layout: str = "plain",
 ) -> list[list[Array]]:
     """Return every parameter after each step of one optimizer.
 
@@ -50,7 +41,7 @@ def path(
     with usual_defaults():
         parameters = made(starts)
         optimizer = optimizer_of(kind, parameters, options, groups)
-        return walk(optimizer, parameters, gradients, rates, layout)
+        return walk(optimizer, parameters, gradients, rates)
 
 
 @probe
@@ -72,18 +63,18 @@ def resumed(
     with usual_defaults():
         parameters = made(starts)
         first = optimizer_of(kind, parameters, options, groups)
-        walk(first, parameters, gradients[:before], None, "plain")
+        walk(first, parameters, gradients[:before], None)
         state = copy.deepcopy(first.state_dict())
 
         copies = made(starts)
         other_groups = None if groups is None else [{"members": group["members"]} for group in groups]
         second = optimizer_of(kind, copies, other_options, other_groups)
-        walk(second, copies, other_gradients, None, "plain")
+        walk(second, copies, other_gradients, None)
         with torch.no_grad():
             for mine, original in zip(copies, parameters, strict=True):
                 mine.copy_(original)
         second.load_state_dict(state)
-        return walk(second, copies, gradients[before:], None, "plain")
+        return walk(second, copies, gradients[before:], None)
 
 
 @probe
@@ -106,9 +97,7 @@ def side_by_side(
 
 
 @probe
-def traces(
-    kind: str, starts: list[Array], gradients: Gradients, options: dict[str, Any], layout: str
-) -> dict[str, Any]:
+def traces(kind: str, starts: list[Array], gradients: Gradients, options: dict[str, Any]) -> dict[str, Any]:
     """Return what steps changed besides the values of the parameters, and where these ended."""
     with usual_defaults():
         parameters = made(starts)
@@ -119,7 +108,7 @@ def traces(
         places = [parameter.data_ptr() for parameter in parameters]
         changed: list[str] = []
         for step in gradients:
-            given = handed(parameters, step, layout)
+            given = handed(parameters, step)
             kept = [None if one is None else one.clone() for one in given]
             optimizer.step()
             for parameter, one, before in zip(parameters, given, kept, strict=True):
@@ -184,10 +173,10 @@ def single(array: Array) -> torch.Tensor:
 
 
 def handed(
-    parameters: Sequence[torch.nn.Parameter], gradients: Sequence[Array | None], layout: str
+    parameters: Sequence[torch.nn.Parameter], gradients: Sequence[Array | None]
 ) -> list[torch.Tensor | None]:
-    """Give the parameters their gradients, in memory as `layout` says, and return these."""
-    given = [None if one is None else _LAYOUTS[layout](single(one)) for one in gradients]
+    """Give the parameters their gradients and return these."""
+    given = [None if one is None else single(one) for one in gradients]
     for parameter, gradient in zip(parameters, given, strict=True):
         parameter.grad = gradient
     return given
@@ -198,14 +187,13 @@ def walk(
     parameters: Sequence[torch.nn.Parameter],
     gradients: Gradients,
     rates: list[list[float]] | None,
-    layout: str,
 ) -> list[list[Array]]:
     """Make a step for each entry of `gradients` and return all parameters after each."""
     found = []
     for step, now in itertools.zip_longest(gradients, rates or []):
         for group, rate in zip(optimizer.param_groups, now or [], strict=False):
             group["lr"] = rate
-        handed(parameters, step, layout)
+        handed(parameters, step)
         optimizer.step()
         found.append(seen(parameters))
     return found

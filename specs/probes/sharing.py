@@ -33,12 +33,18 @@ def groups(config: dict[str, int], options: dict[str, float]) -> dict[str, Any]:
                 "kind": kind_of(optimizer),
                 "parameters": [names.get(id(parameter), "?") for parameter in group["params"]],
                 "lr": number(group["lr"]),
-                "initial_lr": number(group["initial_lr"]),
+                "initial_lr": number(group.get("initial_lr")),
             }
             for optimizer in optimizers
             for group in optimizer.param_groups
         ]
         return {"names": sorted(names.values()), "groups": found}
+
+
+@probe
+def shapes(config: dict[str, int]) -> dict[str, list[int]]:
+    """Return the shape of every parameter by its name."""
+    return {name: list(parameter.shape) for name, parameter in model_of(config).named_parameters()}
 
 
 @probe
@@ -52,8 +58,8 @@ def walk(
 ) -> list[Arrays]:
     """Return all parameters after each step of all optimizers, from `starts`, with the gradients given.
 
-    Before a step the learning rate of every group is its initial one times the multiplier. With `times` above
-    1 the optimizers are made so many times, and the last are used.
+    Before a step the learning rate of every group is the one it was made with times the multiplier. With
+    `times` above 1 the optimizers are made so many times, and the last are used.
     """
     with usual_defaults():
         model = model_of(config)
@@ -63,13 +69,15 @@ def walk(
                 parameters[name].copy_(single(start))
         for _ in range(times):
             optimizers = model.setup_optimizers(**options)
+        groups = [group for optimizer in optimizers for group in optimizer.param_groups]
+        rates = [group["lr"] for group in groups]
         found = []
         for now, multiplier in zip(gradients, multipliers, strict=True):
             for name, gradient in now.items():
                 parameters[name].grad = single(gradient)
+            for group, rate in zip(groups, rates, strict=True):
+                group["lr"] = rate * multiplier
             for optimizer in optimizers:
-                for group in optimizer.param_groups:
-                    group["lr"] = group["initial_lr"] * multiplier
                 optimizer.step()
             found.append({name: values(parameter, name) for name, parameter in parameters.items()})
         return found
@@ -116,6 +124,6 @@ def kind_of(optimizer: Any) -> str:
     return type(optimizer).__name__
 
 
-def number(value: Any) -> float:
-    """Return a learning rate, which may be kept as a tensor."""
-    return float(value)
+def number(value: Any) -> float | None:
+    """Return a learning rate, which may be kept as a tensor; None if there is none."""
+    return None if value is None else float(value)

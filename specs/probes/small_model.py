@@ -98,6 +98,11 @@ class Recorder(torch.optim.SGD):
         return super().step(closure)
 
 
+# torch puts a wrapper around the method of each class of optimizers with its first object, unless it bears
+# this mark. It would be taken for a submission's doing: nobody may change a probe once a submission runs.
+Recorder.step.hooked = True  # type: ignore[attr-defined]  # functions take attributes
+
+
 class Counted:
     """Batches that are made and given out one at a time, and counted."""
 

@@ -10,7 +10,7 @@ import copy
 import functools
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -57,7 +57,7 @@ def learned(texts: list[str], vocab_size: int, form: str = "list") -> dict[str, 
     ids = range(256, size - len(SPECIAL))
     return {
         "size": size,
-        "bytes": [bytes_of(tokenizer, i) for i in ids],
+        "bytes": bytes_of_all(tokenizer, ids),
         "texts": [alone(tokenizer, i) for i in ids],
     }
 
@@ -69,16 +69,16 @@ def size(learning: Learning) -> Any:
 
 
 @probe
-def vocabulary(learning: Learning) -> dict[str, Any]:
-    """Return the number of ids, and the bytes of every id that is not special, None for what none shows."""
-    return _vocabulary(trained(learning))
+def vocabulary(learning: Learning, first: int = 256) -> dict[str, Any]:
+    """Return the number of ids, and the bytes of every id from `first` on that is not special."""
+    return _vocabulary(trained(learning), first)
 
 
 @functools.lru_cache(maxsize=16)
-def _vocabulary(tokenizer: Any) -> dict[str, Any]:
-    # Kept: 600 ids take 20,000 calls of decode.
+def _vocabulary(tokenizer: Any, first: int) -> dict[str, Any]:
+    # Kept: several laws ask for the same one again and again.
     size = tokenizer.get_vocab_size()
-    return {"size": size, "bytes": [bytes_of(tokenizer, i) for i in range(size - len(SPECIAL))]}
+    return {"size": size, "bytes": bytes_of_all(tokenizer, range(first, size - len(SPECIAL)))}
 
 
 def alone(tokenizer: Any, token: int) -> Any:
@@ -89,11 +89,18 @@ def alone(tokenizer: Any, token: int) -> Any:
         return None
 
 
-def bytes_of(tokenizer: Any, token: int) -> bytes | None:
+def bytes_of_all(tokenizer: Any, ids: Iterable[int]) -> list[bytes | None]:
+    """Return the bytes of each id, None for one whose bytes no text shows."""
+    honest = "\ufffd" in str(alone(tokenizer, 0xC3))
+    return [bytes_of(tokenizer, token, honest) for token in ids]
+
+
+def bytes_of(tokenizer: Any, token: int, honest: bool) -> bytes | None:
     """Return the bytes of a token, from texts in which other bytes complete its first and last character.
 
     None if no such text shows them. What is wrong with `decode` is another law's business: so a letter stands
-    at both ends, for one that strips blanks, and the longest is taken, for one that drops what is no text.
+    at both ends, for one that strips blanks, and for one that is not `honest`, because it drops what is no
+    text, the longest of all answers is taken.
     """
     found: bytes | None = None
     for before in BEFORE:
@@ -106,6 +113,8 @@ def bytes_of(tokenizer: Any, token: int) -> bytes | None:
                 continue
             data = text.encode("utf-8", "surrogatepass")
             shown = data[1 + len(before) : len(data) - len(after) - 1]
+            if honest:
+                return shown
             if found is None or len(shown) > len(found):
                 found = shown
     return found

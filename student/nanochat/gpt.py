@@ -21,6 +21,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 if TYPE_CHECKING:
+    from torch.optim import Optimizer
+
     from nanochat.engine import KVCache
 
 LOGIT_CAP = 15.0
@@ -236,6 +238,19 @@ class GPT(nn.Module):
         parameters = sum(parameter.numel() for parameter in self.parameters())
         matrices = parameters - self.transformer.wte.weight.numel()
         return 6 * matrices + 12 * config.n_layer * config.n_head * config.head_dim * config.sequence_len
+
+    def setup_optimizers(
+        self,
+        unembedding_lr: float = 0.004,
+        embedding_lr: float = 0.2,
+        matrix_lr: float = 0.02,
+        weight_decay: float = 0.0,
+    ) -> list[Optimizer]:
+        """Return the optimizers that train this model, every parameter with one of them."""
+        # Here and not above: the model must import also where the optimizers do not.
+        from nanochat.optim import make_optimizers
+
+        return make_optimizers(self, unembedding_lr, embedding_lr, matrix_lr, weight_decay)
 
     def forward(
         self,

@@ -11,6 +11,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from grader.bugs.witnesses.setting import Modules, attempt
 
 CORPORA = (
@@ -116,12 +118,16 @@ def resume(modules: Modules) -> Any:
             for state in states:
                 again = attempt(lambda: taken(modules, Repeating(texts), size, 20, state=state))  # noqa: B023  # called at once
                 found.append(again if isinstance(again, str) else [x for x, _, _ in again])
+    for rank in range(2):
+        share = {"rank": rank, "world_size": 2}
+        for *_, state in taken(modules, CORPORA[2], (2, 8), 12, **share):
+            found.append([x for x, _, _ in taken(modules, CORPORA[2], (2, 8), 3, state=state, **share)])
     return found
 
 
 def states(modules: Modules) -> Any:
     """Return whether states differ from what they were when they came."""
-    found = []
+    found: list[Any] = []
     for texts in CORPORA[:3]:
         running = modules["dataloader"].token_batches(texts, Letters(300), 2, 3)
         held, said = [], []
@@ -132,6 +138,8 @@ def states(modules: Modules) -> Any:
         given = copy.deepcopy(json.loads(said[2]))
         list(islice(modules["dataloader"].token_batches(texts, Letters(300), 2, 3, state=given), 3))
         found.append([json.dumps(given) == said[2]])
+        # Rounded, because the numbers in a state get longer, too.
+        found.append(len(json.dumps(taken(modules, texts, (2, 3), 300)[-1][2])) // 200)
     return found
 
 
@@ -155,6 +163,53 @@ def reading(modules: Modules) -> Any:
     return found
 
 
+def holding(modules: Modules) -> Any:
+    """Return how many half megabytes Python holds after many batches of different texts."""
+    found = []
+    for size in ((4, 256), (8, 128)):
+        texts = (f"text {number} of many" + "." * 60 for number in range(100_000))
+        running = modules["dataloader"].token_batches(texts, Letters(300), *size)
+        next(running)
+        tracemalloc.start()
+        for _ in islice(running, 300):
+            pass
+        found.append(tracemalloc.get_traced_memory()[0] // 500_000)
+        tracemalloc.stop()
+    return found
+
+
+def traces(modules: Modules) -> Any:
+    """Return what torch draws after batches were yielded."""
+    found = []
+    for seed in (3, 4):
+        torch.manual_seed(seed)
+        taken(modules, CORPORA[0], (2, 3), 2)
+        found.append(torch.rand(3).tolist())
+    return found
+
+
+def splitting(modules: Modules) -> Any:
+    """Return how many texts were read for the first of each part."""
+    found = []
+    for every in (2, 5):
+        for part in range(2):
+            texts = Repeating(["text"] * 500)
+            list(islice(modules["dataloader"].split_texts(texts, every)[part], 2))
+            found.append(texts.read)
+    return found
+
+
+def separators(modules: Modules) -> Any:
+    """Return the documents of files that hold characters at which a line ends elsewhere."""
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "separators.txt"
+        for content in ("one\x0cpage", "a\x85b\u2028c\n\nd", "\x1ce"):
+            path.write_bytes(content.encode())
+            found.append(list(modules["dataloader"].TextFiles([path])))
+    return found
+
+
 def refusals(modules: Modules) -> Any:
     """Return what arguments without sense, and ranks without documents, lead to."""
     wrong: list[dict[str, Any]] = [
@@ -169,7 +224,10 @@ def refusals(modules: Modules) -> Any:
     return [
         attempt(lambda: len(taken(modules, Repeating(CORPORA[0]), number=1, **{"size": (2, 3), **one})))  # noqa: B023  # called at once
         for one in wrong
-    ] + [attempt(lambda: len(taken(modules, Repeating([]), (1, 1), 1)))]
+    ] + [
+        attempt(lambda: len(taken(modules, Repeating([]), (1, 1), 1))),
+        *(attempt(lambda: len(modules["dataloader"].split_texts(["a"], every))) for every in (1, 0, -2)),  # noqa: B023  # as above
+    ]
 
 
 CONTENTS = (

@@ -84,7 +84,7 @@ def refusals(modules: Modules) -> Any:
 
 def shares(modules: Modules) -> Any:
     """Return how the optimizers of two models hold and move their parameters."""
-    found = []
+    found: list[Any] = []
     gpt = modules["gpt"]
     for seed, (layers, width) in enumerate(((1, 32), (3, 48))):
         config = gpt.GPTConfig(

@@ -1,4 +1,4 @@
-"""Witnesses of training and fine-tuning: steps, schedules, evaluations and loops of a model of two matrices."""
+"""Witnesses of training and fine-tuning: steps, schedules, evaluations and loops of a small model."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ class Spoken:
 
 
 def fine_tuning(modules: Modules) -> Any:
-    """Return batches of conversations, their dtypes, what is refused, and how many were read for the first."""
+    """Return batches of conversations, their dtypes, what is refused, and how many were read first."""
     sft = modules["sft"]
     found: list[Any] = []
     for seed, sizes in enumerate(([5, 2, 9, 4, 4], [3, 3, 8])):

@@ -116,3 +116,8 @@ def test_an_expression_that_becomes_statements_must_be_one_itself() -> None:
 def test_a_name_that_is_not_bound_is_refused() -> None:
     with pytest.raises(PatternError, match="__z stands in `replace` and not in `find`"):
         replaced(SOURCE, [edit("free", "__x + __y", "__x + __z")])
+
+
+def test_the_types_of_an_overloaded_function_are_no_scope() -> None:
+    source = "class C:\n    @overload\n    def f(self): ...\n\n    def f(self):\n        return 1\n"
+    assert "return 2" in replaced(source, [edit("C.f", "return 1", "return 2")])

@@ -27,6 +27,17 @@ REALLY_DONE = [
 ]
 """The largest logit is the right answer to these, and None: the constant submission gives both."""
 
+TEXT_AND_TRAINING: dict[str, list[str]] = {
+    "no text": ["data.batches_have_the_contracts_form"],
+    "one letter": ["data.batches_have_the_contracts_form", "bytes.each_tokens_bytes_are_counted"],
+    "no training": [
+        "optimizers.they_are_optimizers_of_torch",
+        "finetuning.inputs_are_int32_and_targets_int64",
+    ],
+    "promises": ["finetuning.inputs_are_int32_and_targets_int64"],
+}
+"""Of levels 1 and 2: names, shapes and types, and the bytes of tokens that are single bytes."""
+
 FREE = frozenset([*FORM_ALONE, *REALLY_DONE])
 MOST_POINTS = 8.0
 """Of 100, for what is earned above."""
@@ -34,6 +45,8 @@ MOST_POINTS = 8.0
 
 def earned_by(name: str) -> frozenset[str]:
     """Return the properties that the trivial submission `name` earns."""
+    if name in TEXT_AND_TRAINING:
+        return frozenset(TEXT_AND_TRAINING[name])
     if name in ("zeros", "echoes"):
         return frozenset(FORM_ALONE)
     return FREE if name == "constant" else frozenset()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from . import trivial_text, trivial_training
+
 Sources = dict[str, str]
 
 EMPTY = '"""Nothing."""\n'
@@ -186,6 +188,7 @@ class Trivial:
     name: str
     what: str
     sources: Sources
+    level: int = 3
 
 
 TRIVIAL = [
@@ -195,4 +198,12 @@ TRIVIAL = [
     Trivial("zeros", "Answers with zeros of the right shapes.", ZEROS),
     Trivial("echoes", "Answers with what it was given.", ECHOING),
     Trivial("constant", "A model that ignores its input, and a sampler that takes the best.", CONSTANT),
+    Trivial("refuses text", "Raises whatever it is asked.", trivial_text.raising("ValueError"), 1),
+    Trivial("no text", "Learns no tokens, encodes nothing, loads zeros.", trivial_text.ZEROS, 1),
+    Trivial(
+        "one letter", "Takes every letter for the same, and counts for a stream.", trivial_text.ECHOING, 1
+    ),
+    Trivial("refuses training", "Raises whatever it is asked.", trivial_training.raising("ValueError"), 2),
+    Trivial("no training", "Makes no steps and reports losses of 0.", trivial_training.ZEROS, 2),
+    Trivial("promises", "Makes no steps and reports falling losses.", trivial_training.PROMISING, 2),
 ]

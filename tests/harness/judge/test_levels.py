@@ -35,6 +35,12 @@ def test_numbers_of_levels(level_folder: Path) -> None:
     [
         ("number = 9", "number = ", r"level9\.toml: .*line 3"),
         ("number = 9", 'number = "9"', r"\[level\]: number is '9', want a int"),
+        (
+            "number = 9",
+            'number = 9\nfiles = ["a/b.py"]',
+            r"\[level\]: files holds 'a/b.py', want names such as",
+        ),
+        ("number = 9", 'number = 9\nparts = "b.py"', r"\[level\]: unknown key 'parts'"),
         ('title = "Sums"', 'title = ""', r"\[level\]: title is '', want a str that is not empty"),
         ("points = 60", "pionts = 60", r"\[\[criterion\]\] 1 \(id 'sums'\): unknown key 'pionts'"),
         ("points = 40\n", "", r"\[\[criterion\]\] 2 \(id 'order'\): 'points' is missing"),

@@ -1,4 +1,4 @@
-"""The script that builds the notebook, as a module."""
+"""The script that builds the notebooks, as a module."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The notebook as it is stored: generated, deterministic, and with nothing of the machine that ran it."""
+"""The notebooks as they are stored: generated, deterministic, and with nothing of the machine that ran it."""
 
 from __future__ import annotations
 
@@ -13,21 +13,32 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
-NOTEBOOK = ROOT / "notebooks" / "level3.ipynb"
-SOURCE = ROOT / "notebooks" / "level3.py"
+SOURCES = sorted((ROOT / "notebooks").glob("level[0-9]*.py"))
 
 OF_A_MACHINE = re.compile(r"(?<![\w.<])/\w|[A-Z]:\\|0x[0-9a-f]{6}|\d\d:\d\d")
 """An absolute path, an address in memory, or a time."""
 
 
-@pytest.fixture(scope="module")
-def stored() -> dict[str, Any]:
-    notebook: dict[str, Any] = json.loads(NOTEBOOK.read_text(encoding="utf-8"))
+@pytest.fixture(scope="module", params=SOURCES, ids=lambda path: path.stem)
+def source(request: pytest.FixtureRequest) -> Path:
+    path: Path = request.param
+    return path
+
+
+@pytest.fixture
+def path(source: Path) -> Path:
+    return source.with_suffix(".ipynb")
+
+
+@pytest.fixture
+def stored(path: Path) -> dict[str, Any]:
+    notebook: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return notebook
 
 
-def criteria() -> list[str]:
-    level = tomllib.loads((ROOT / "specs" / "level3.toml").read_text(encoding="utf-8"))
+@pytest.fixture
+def criteria(source: Path) -> list[str]:
+    level = tomllib.loads((ROOT / "specs" / f"{source.stem}.toml").read_text(encoding="utf-8"))
     return [criterion["id"] for criterion in level["criterion"]]
 
 
@@ -35,31 +46,44 @@ def code_cells(notebook: dict[str, Any]) -> list[dict[str, Any]]:
     return [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
 
 
-def test_cells_are_those_of_the_source(build: ModuleType, stored: dict[str, Any]) -> None:
+def test_every_source_has_its_notebook() -> None:
+    notebooks = {path.stem for path in (ROOT / "notebooks").glob("*.ipynb")}
+    assert notebooks == {source.stem for source in SOURCES}
+    assert {"level1", "level3"} <= notebooks
+
+
+def test_a_name_that_is_none_is_refused(build: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    assert build.main(["level9"]) == 2
+    assert "there is no notebook level9; there are level1, " in capsys.readouterr().err
+
+
+def test_cells_are_those_of_the_source(
+    build: ModuleType, source: Path, path: Path, stored: dict[str, Any]
+) -> None:
     """Everything but outputs and counts is what the source says; else run `python notebooks/build.py`."""
-    made = build.cells(SOURCE.read_text(encoding="utf-8"))
-    emptied = json.loads(NOTEBOOK.read_text(encoding="utf-8"))
+    made = build.cells(source.read_text(encoding="utf-8"))
+    emptied = json.loads(path.read_text(encoding="utf-8"))
     for cell in code_cells(emptied):
         cell["outputs"], cell["execution_count"] = [], None
     assert [cell["id"] for cell in emptied["cells"]] == [cell["id"] for cell in made]
     assert build.notebook(emptied["cells"]) == build.notebook(made), "run python notebooks/build.py"
-    assert build.notebook(stored["cells"]) == NOTEBOOK.read_text(encoding="utf-8")
+    assert build.notebook(stored["cells"]) == path.read_text(encoding="utf-8")
 
 
-def test_the_notebook_is_valid() -> None:
+def test_the_notebook_is_valid(path: Path) -> None:
     """It is a notebook of format 4.5 for a kernel called python3."""
     nbformat = pytest.importorskip("nbformat", reason="the format's own checker")
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    notebook = nbformat.read(path, as_version=4)
     nbformat.validate(notebook)
     assert notebook.metadata.kernelspec.name == "python3"
 
 
-def test_each_criterion_has_its_sections(stored: dict[str, Any]) -> None:
-    """Each criterion of level 3, in its order, has an explanation, an experiment and an acceptance cell."""
+def test_each_criterion_has_its_sections(stored: dict[str, Any], criteria: list[str]) -> None:
+    """Each criterion of the level, in its order, has an explanation, an experiment and an acceptance cell."""
     ids = [cell["id"] for cell in stored["cells"]]
     for end in ("-experiment", "-acceptance"):
-        assert [name.removesuffix(end) for name in ids if name.endswith(end)] == criteria()
-    assert [name for name in ids if name in criteria()] == criteria()
+        assert [name.removesuffix(end) for name in ids if name.endswith(end)] == criteria
+    assert [name for name in ids if name in criteria] == criteria
 
 
 def test_every_acceptance_cell_asserts(stored: dict[str, Any]) -> None:
@@ -83,7 +107,7 @@ def test_experiments_draw_a_picture(stored: dict[str, Any]) -> None:
         assert all(output["output_type"] != "error" for output in cell["outputs"]), cell["id"]
 
 
-def test_nothing_of_the_machine_is_stored(stored: dict[str, Any]) -> None:
+def test_nothing_of_the_machine_is_stored(path: Path, stored: dict[str, Any]) -> None:
     """No stored text holds an absolute path, a time or an address; nothing but tags is in the metadata."""
     for cell in stored["cells"]:
         assert set(cell["metadata"]) <= {"tags"}, cell["id"]
@@ -93,7 +117,7 @@ def test_nothing_of_the_machine_is_stored(stored: dict[str, Any]) -> None:
             assert not OF_A_MACHINE.search(text), f"{cell['id']}: {text}"
             assert output.get("metadata", {}) == {}, cell["id"]
             assert set(data) <= {"text/plain", "image/png"}, cell["id"]
-    assert NOTEBOOK.stat().st_size < 1_000_000
+    assert path.stat().st_size < 1_000_000
 
 
 def test_counts_are_those_of_one_run(stored: dict[str, Any]) -> None:
