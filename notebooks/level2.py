@@ -332,8 +332,8 @@ print("3. Optimizers: every assertion holds")
 # ## 4. Fine-tuning on conversations
 #
 # A conversation is a row of tokens with a mask, 1 on what the assistant must produce. The target of each
-# place is the token that follows, if the mask *of that token* is 1, and -1 if not. Shorter rows are padded at their
-# end.
+# place is the token that follows, if the mask *of that token* is 1, and -1 if not. Shorter rows are padded at
+# their end.
 #
 # **Experiment.** Two short conversations as a batch: what is read at each place, and what is learned there.
 
