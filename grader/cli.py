@@ -138,15 +138,16 @@ def add_instructors_commands(commands: argparse._SubParsersAction[argparse.Argum
     for name in ("variants", "mutate", "batch", "merge", "show", "regrade", "report"):
         # No prefix of options that anybody can type: whatever it is called with, it says the same.
         absent = commands.add_parser(
-            name, help="not in this copy, which has no catalogue of bugs", prefix_chars="\0", add_help=False
+            name, help="not in this copy, which is for students", prefix_chars="\0", add_help=False
         )
         absent.add_argument("rest", nargs="*", help="whatever it is called with")
         absent.set_defaults(command=absent_command, name=name, debug=False)
 
 
 def absent_command(options: argparse.Namespace) -> int:
-    """Say that this copy has no catalogue. Raises UsageError."""
-    raise UsageError(f"{options.name}: this copy of the grader has no catalogue of bugs; ask your instructor")
+    """Say what this copy does not have. Raises UsageError."""
+    lacks = "has no catalogue of bugs" if options.name in ("variants", "mutate") else "grades no classes"
+    raise UsageError(f"{options.name}: this copy of the grader {lacks}; ask your instructor")
 
 
 def add_output_options(command: argparse.ArgumentParser) -> None:

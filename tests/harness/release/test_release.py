@@ -114,6 +114,16 @@ def test_the_bundle_says_that_it_has_no_catalogue(bundle: Path, words: list[str]
     )
 
 
+@pytest.mark.parametrize("command", ["batch", "merge", "show", "regrade", "report"])
+def test_the_bundle_grades_no_classes(bundle: Path, command: str) -> None:
+    result = inside(bundle, "-m", "grader", command, "--out", "x")
+    assert result.returncode == 2
+    assert (
+        result.stderr
+        == f"grader: {command}: this copy of the grader grades no classes; ask your instructor\n"
+    )
+
+
 def test_the_bundle_lists_the_same_laws(bundle: Path) -> None:
     here = inside(bundle, "-m", "grader", "run", "--level", "3", "--list")
     there = inside(ROOT, "-m", "grader", "run", "--level", "3", "--list")
