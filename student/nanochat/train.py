@@ -264,3 +264,9 @@ def fit(
     finally:
         model.train(was_training)
     return history
+
+
+if __name__ == "__main__":
+    from nanochat.pretrain import main
+
+    main()
