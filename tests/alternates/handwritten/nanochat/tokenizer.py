@@ -119,14 +119,11 @@ class RustBPETokenizer:
             return [self.encode(each, prepend, append) for each in text]
         if not isinstance(text, str):
             raise TypeError(f"{text!r} is no text")
-        ids = []
-        for end in (prepend, text, append):
-            if end is text:
-                for piece in split(text):
-                    ids.extend(self.encode_piece(piece))
-            elif end is not None:
-                ids.append(self.encode_special(end) if isinstance(end, str) else end)
-        return ids
+        front, behind = (
+            [self.encode_special(end) if isinstance(end, str) else end] if end is not None else []
+            for end in (prepend, append)
+        )
+        return [*front, *(each for piece in split(text) for each in self.encode_piece(piece)), *behind]
 
     def encode_piece(self, piece):
         """Return the ids of one piece, joining by what was learned first."""
