@@ -170,7 +170,7 @@ def _talks() -> Iterator[list[dict[str, Any]]]:
     yield [system, user, calling, parted, plain]
     yield [system, parted]
     yield [user, {"role": "assistant", "content": []}]
-    yield [{"role": "user", "content": "x" * 1100}, {"role": "assistant", "content": "y" * 1100}]
+    yield [{"role": "user", "content": "x" * 2100}, {"role": "assistant", "content": "y" * 1100}]
 
 
 def chat(modules: Modules) -> Any:
