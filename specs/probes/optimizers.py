@@ -102,6 +102,8 @@ def traces(kind: str, starts: list[Array], gradients: Gradients, options: dict[s
         optimizer = optimizer_of(kind, parameters, options, None)
         stranger = torch.nn.Parameter(torch.ones(3, 3, device=torch_device()))
         stranger.grad = torch.ones_like(stranger)
+        # Moved on first: a submission that seeds them would not change what an earlier call has seeded.
+        torch.rand(1)
         shared = [random_states(), torch_defaults(), torch.get_float32_matmul_precision()]
         places = [parameter.data_ptr() for parameter in parameters]
         changed: list[str] = []
