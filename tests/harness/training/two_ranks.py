@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 sys.path.insert(0, sys.argv[1])
 
-from nanochat.train import train_step  # noqa: E402  # from the folder named
+from nanochat.train import train_step  # from the folder named
 
 COUNTING = [[7, 0], [1]]
 """Targets that count, of eight, in the micro-batches of each rank."""
