@@ -208,7 +208,7 @@ for shapes in [[(4, 6, None)], [(2, 6, None)] * 3, [(2, 8, 16), (1, 4, 1), (1, 3
             f"length {float(moved.norm()):.4f}, wanted {float(want.norm()):.4f}"
         )
         counted = sum(int((targets != -1).sum()) for _, targets in batches)
-        sums = sum(float(reference(*batch, loss_reduction="sum")) for batch in batches)
+        sums = sum(reference(*batch, loss_reduction="sum").item() for batch in batches)
         assert abs(loss - sums / counted) < 1e-4, (
             f"the loss reported is {loss:.4f}, wanted {sums / counted:.4f}"
         )

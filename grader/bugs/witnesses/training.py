@@ -169,7 +169,7 @@ def loops(modules: Modules) -> Any:
     options: list[dict[str, Any]] = [
         {"grad_clip": 0.1},
         {"accumulation": 2, "warmup_ratio": 0.5, "validate_every": 2, "grad_clip": 0.2},
-        {"accumulation": 3, "first_step": 2, "warmup_ratio": 0.3, "final_lr_frac": 0.5},
+        {"accumulation": 3, "first_step": 1, "warmup_ratio": 0.6, "final_lr_frac": 0.5},
     ]
     for seed, chosen in enumerate(options):
         for available in (20, 5):

@@ -1,4 +1,4 @@
-"""The oracle of training against torch's own gradients, and its schedule against numbers by hand."""
+"""The oracle of training against torch's differentiation, and its schedule against numbers by hand."""
 
 from __future__ import annotations
 
