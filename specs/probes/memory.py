@@ -232,19 +232,20 @@ _opened: dict[str, Any] = {}
 def python_bytes(model: dict[str, int], prompt: int, max_tokens: int, times: int) -> dict[str, list[int]]:
     """Return the bytes of Python objects: at each yield of one generation, and after each of `times` more.
 
-    Those of tensors are not among them, only the objects that stand for them.
+    The one begins with a single token, the others have prompts of `prompt` tokens. Those of tensors are not
+    among them, only the objects that stand for them.
     """
     scripted = Watched(ScriptedConfig(**model))
     engine = new_engine(scripted)
     random = np.random.default_rng(1)
     prompts = random.integers(0, 128, (times, prompt)).tolist()
-    exhaust(generate(engine, prompts[0], 1, max_tokens))
+    exhaust(generate(engine, prompts[0], 1, 2))
     with Collector() as collector:
         # Room for the readings, so that they do not count themselves.
         during, after, read = np.zeros(max_tokens, np.int64), np.zeros(times, np.int64), 0
         tracemalloc.start()
         try:
-            for column, masks in generate(engine, [ORDINARY] * prompt, 1, max_tokens):
+            for column, masks in generate(engine, [ORDINARY], 1, max_tokens):
                 del column, masks
                 if read < max_tokens:
                     during[read] = tracemalloc.get_traced_memory()[0]
