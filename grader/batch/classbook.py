@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 from grader.batch.intake import Taken
 from grader.batch.ledger import Ledger
 from grader.render.gradebook import Gradebook, Status, Student, joined
-from grader.report import Report
+from grader.report import LevelReport, Report
 
 
-def gradebook(ledger: Ledger) -> Gradebook:
-    """Return the class as it stands in the ledger, students by name."""
+def gradebook(ledger: Ledger, *, hints: bool = False) -> Gradebook:
+    """Return the class as it stands in the ledger, students by name; `hints` where a criterion is broken."""
     levels = tuple(ledger.levels())
-    return Gradebook(levels, tuple(student_of(ledger, one, len(levels)) for one in ledger.students()))
+    known = {(level.level, one.id): one.hint for level in levels for one in level.criteria if hints}
+    students = (student_of(ledger, one, len(levels)) for one in ledger.students())
+    return Gradebook(
+        tuple(hinted(level, {}) for level in levels),
+        tuple(replace(one, levels=tuple(hinted(level, known) for level in one.levels)) for one in students),
+    )
+
+
+def hinted(level: LevelReport, hints: Mapping[tuple[int, str], str | None]) -> LevelReport:
+    """Return a report with those hints, and no others, at the criteria that do not hold."""
+    criteria = tuple(
+        replace(one, hint=None if one.verdict == "passed" else hints.get((level.level, one.id)))
+        for one in level.criteria
+    )
+    return replace(level, criteria=criteria)
 
 
 def student_of(ledger: Ledger, one: Taken, count: int) -> Student:

@@ -109,5 +109,5 @@ def record(ledger: Ledger, outcome: Outcome, setting: Setting) -> None:
 
 
 def empty_report(level: int) -> LevelReport:
-    """Return the report of a level of which nothing was run: what there is to earn."""
-    return judge(levels.load(level).expected(), ())
+    """Return the report of a level of which nothing was run: what there is to earn, and the hints."""
+    return judge(levels.load(level).expected(hints=True), ())

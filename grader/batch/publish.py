@@ -44,13 +44,14 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     report.add_argument("--format", choices=FORMATS, required=True, help="for whom")
     report.add_argument("--out", type=Path, metavar="PATH", help="a file or folder to write")
     report.add_argument("--student", metavar="NAME", help="only this student")
+    report.add_argument("--hints", action="store_true", help="with a hint for each broken criterion")
     report.add_argument("--debug", action="store_true", help="show the traceback of a fault of the grader")
 
 
 def report_command(options: argparse.Namespace) -> int:
     """`grader report`."""
     with Ledger(options.results) as ledger:
-        book = classbook.gradebook(ledger)
+        book = classbook.gradebook(ledger, hints=options.hints)
     if options.student is not None:
         from grader.batch.results import find_student
 

@@ -343,6 +343,15 @@ def test_reports_of_the_command(results: Path, tmp_path: Path, grader: Run) -> N
     assert "cannot be written" in said
 
 
+def test_hints_are_given_only_when_asked_for(results: Path, grader: Run) -> None:
+    for name in ("html", "gradescope", "prairielearn"):
+        words = ("report", results, "--format", name, "--student", "carol")
+        assert "Count on your fingers." not in grader(*words)[1]
+        said = grader(*words, "--hints")[1]
+        assert "Count on your fingers." in said
+        assert "Swap them." not in said, "that criterion holds"
+
+
 def in_a_browser(page: Path, script: str, size: str = "390,800") -> str:
     """Return the document after a script has run in a page."""
     copy = page.with_name(f"with-script-{page.name}")
