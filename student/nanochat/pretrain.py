@@ -50,7 +50,7 @@ def main(arguments: list[str] | None = None) -> None:
     training, validation = split_texts(TextFiles([options.text]))
     tokenizer = RustBPETokenizer.train_from_iterator(training, vocab_size=512)
     torch.manual_seed(0)
-    model = GPT(GPTConfig(COLUMNS, tokenizer.get_vocab_size(), n_layer=3, n_head=4, n_kv_head=2, n_embd=96))
+    model = GPT(GPTConfig(COLUMNS, tokenizer.get_vocab_size(), n_layer=2, n_head=4, n_kv_head=2, n_embd=64))
     model.init_weights()
     optimizers = model.setup_optimizers()
     first_step, data_state = resumed(options.checkpoint, model, optimizers)
