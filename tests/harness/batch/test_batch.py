@@ -212,6 +212,8 @@ def toy_process(tmp_path: Path, class_folder: Path, out: Path) -> subprocess.Pop
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         cwd=Path(__file__).parents[3],
+        # A shell makes a command in the background ignore this, and so would what it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
