@@ -9,8 +9,9 @@ when it spells one out: only `encode_special` and the chat rendering do.
 from __future__ import annotations
 
 import base64
+import codecs
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, overload
 
@@ -123,6 +124,13 @@ class RustBPETokenizer:
         """Return the id of the token that begins every document and conversation."""
         return self.encode_special("<|bos|>")
 
+    def get_token_bytes(self) -> list[int]:
+        """Return the number of bytes of text that each token stands for, by id; 0 for special tokens.
+
+        With them a loss per token becomes one per byte, which does not depend on the vocabulary.
+        """
+        return [len(token) for token in self.mergeable] + [0] * len(self.special)
+
     # Text to ids and back -------------------------------------------------------------------------------
 
     @overload
@@ -172,6 +180,17 @@ class RustBPETokenizer:
             if not 0 <= token_id < self.get_vocab_size():
                 raise ValueError(f"token id {token_id} is not in the vocabulary of {self.get_vocab_size()}")
         return self.encoding.decode(ids)
+
+    def decode_stream(self, ids: Iterable[int]) -> Iterator[str]:
+        """Yield the text of `ids` piece by piece as they come in, every character as soon as it is whole.
+
+        A token may end within a character: its bytes then wait for those of the next. Raises KeyError or
+        OverflowError for an id that the tokenizer does not have.
+        """
+        decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        for token_id in ids:
+            yield decoder.decode(self.encoding.decode_single_token_bytes(token_id))
+        yield decoder.decode(b"", final=True)
 
     def _edge(self, token: int | str | None) -> list[int]:
         """Return the ids to put at one end of a text: none or one."""
