@@ -64,6 +64,13 @@ def test_matrices_of_the_blocks_go_to_muon(probe: Probe, model: Config) -> None:
     Kills: the two exchanged, all matrices to Muon, a choice by shape or by number of dimensions.
     """
     answer = probe("sharing.groups", config=model, options={})
+    parts = [
+        "transformer.wte.",
+        "lm_head.",
+        *(f"transformer.h.{block}." for block in range(model["n_layer"])),
+    ]
+    absent = [part for part in parts if not any(name.startswith(part) for name in answer["names"])]
+    expect(not absent, f"the model has no parameter in {', '.join(absent[:5])}")
     for group in answer["groups"]:
         for name in group["parameters"]:
             want = "Muon" if name.startswith("transformer.h.") else "AdamW"
