@@ -77,7 +77,8 @@ def test_another_process_with_other_hashes_gives_the_same_bytes(tmp_path: Path) 
 
 
 def test_without_a_seed_it_is_the_student_copy(make: Make) -> None:
-    files, record = make("--level", "3")
+    files, record = make("--level", "all")
+    assert record["level"] == "all"
     assert package(files) == variant.sources_of(ROOT / "student" / "nanochat")
     assert record["seed_sha256"] is None
 
@@ -209,11 +210,14 @@ def test_the_list_can_be_narrowed(capsys: pytest.CaptureFixture[str]) -> None:
         found: list[dict[str, object]] = json.loads(capsys.readouterr().out)
         return found
 
-    everything = listed()
+    every_level = listed()
+    everything = listed("--level", "3")
+    assert [bug for bug in every_level if bug["level"] == 3] == everything
+    assert {bug["level"] for bug in every_level} == {1, 2, 3}
     assert [bug["id"] for bug in everything] == [bug.id for bug in BUGS]
     some = listed("--criterion", CRITERIA[0], "--difficulty", "1..2")
     assert some == [b for b in everything if b["criterion"] == CRITERIA[0] and b["difficulty"] in (1, 2)]
-    assert main(["variants", "list", "--criterion", "colour"]) == 2
+    assert main(["variants", "list", "--level", "3", "--criterion", "colour"]) == 2
     assert f"--criterion colour: there are {', '.join(CRITERIA)}" in capsys.readouterr().err
 
 
