@@ -17,7 +17,17 @@ from .trivial import TRIVIAL, Trivial
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("trivial", TRIVIAL, ids=lambda trivial: trivial.name.replace(" ", "-"))
+@pytest.mark.parametrize(
+    "trivial",
+    [
+        pytest.param(
+            one,
+            id=one.name.replace(" ", "-"),
+            marks=[pytest.mark.exhaustive] if one.exhaustive else [],
+        )
+        for one in TRIVIAL
+    ],
+)
 def test_no_work_earns_what_is_known_and_no_more(
     trivial: Trivial, isolation: str, tmp_path: Path, server: ForkServer
 ) -> None:

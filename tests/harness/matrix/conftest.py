@@ -63,9 +63,10 @@ def grade(submissions: dict[tuple[int, str], Path]) -> Grade:
     pool = ThreadPoolExecutor(max_workers=2)
 
     def run(level: int, name: str) -> dict[str, Any]:
-        command = [sys.executable, "-m", "grader", "run", "--level", str(level), "--json", "--submission"]
+        command = [sys.executable, "-m", "grader", "run", "--level", str(level), "--json"]
+        only = {f"hostile {case.name}": ["--only", case.only] for case in HOSTILE}.get(name, [])
         result = subprocess.run(
-            [*command, submissions[level, name]],
+            [*command, *only, "--submission", submissions[level, name]],
             capture_output=True,
             text=True,
             check=False,

@@ -219,7 +219,7 @@ def test_a_fork_that_holds_every_descriptor_delays_nothing_and_goes_with_it(proc
     with pytest.raises(SubmissionDied, match="exit code 0"):
         call(process, "leave_fork_and_exit")
     assert time.monotonic() - began < 2
-    assert forks() == before
+    assert forks() <= before
 
 
 @linux_only
@@ -228,9 +228,10 @@ def test_what_a_submission_started_ends_with_it(process: ProcessProbe, function:
     process._kill()
     before = forks()
     call(process, function)
-    assert len(forks()) >= len(before) + 3  # its keeper, itself, and what it started
+    new = forks() - before
+    assert len(new) >= 3  # its keeper, itself, and what it started
     process._kill()
-    assert forks() == before
+    assert not forks() & new
 
 
 @linux_only
