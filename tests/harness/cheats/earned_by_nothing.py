@@ -31,7 +31,6 @@ TEXT_AND_TRAINING: dict[str, list[str]] = {
     "no text": ["data.batches_have_the_contracts_form"],
     "one letter": ["data.batches_have_the_contracts_form", "bytes.each_tokens_bytes_are_counted"],
     "no training": [
-        "optimizers.they_are_optimizers_of_torch",
         "finetuning.inputs_are_int32_and_targets_int64",
     ],
     "promises": ["finetuning.inputs_are_int32_and_targets_int64"],
