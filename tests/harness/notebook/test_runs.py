@@ -81,7 +81,7 @@ def test_stored_texts_are_what_a_run_prints(build: ModuleType, level: int) -> No
             assert shown(cell) == shown(now), f"{cell['id']}: run python notebooks/build.py"
 
 
-@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("level", LEVELS[:1])  # all begin with the same cell
 def test_another_working_directory_and_a_chattering_submission(level: int, tmp_path: Path) -> None:
     """An absolute path, pytest started elsewhere, and a submission that prints and warns: all cells pass."""
     sources = variant.sources_of(ROOT / "reference" / "nanochat")
