@@ -68,7 +68,7 @@ HOSTILE = [
         "while True:\n    pass\n",
         "timeout",
         "nanochat.tools",
-        ("cache.every_split_equals_uncached", "tools.arithmetic_is_pythons"),
+        ("cache.all_splits_of_a_short_sequence_agree", "tools.arithmetic_is_pythons"),
         ("attention",),
     ),
     Hostile(
