@@ -148,3 +148,24 @@ class GPT(nn.Module):
             y = self(torch.tensor([ids], device=self.get_device()))[:, -1]
             yield (token := sample_next_token(y, rng, temperature, top_k).item())  # type: ignore[misc]  # an int
             ids.append(token)  # type: ignore[arg-type]  # as above
+
+    def setup_optimizers(
+        self,
+        unembedding_lr: float = 0.004,
+        embedding_lr: float = 0.2,
+        matrix_lr: float = 0.02,
+        weight_decay: float = 0.0,
+    ) -> list[Any]:
+        """AdamW for the ends, Muon for what is between them."""
+        from nanochat.optim import AdamW, Muon
+
+        def group(module: nn.Module, lr: float) -> dict[str, Any]:
+            return {"params": module.parameters(), "lr": lr, "initial_lr": lr}
+
+        factor = (self.config.n_embd / 768) ** -0.5
+        ends = [
+            group(self.lm_head, unembedding_lr * factor),
+            group(self.transformer.wte, embedding_lr * factor),
+        ]
+        adamw = AdamW(ends, betas=(0.8, 0.95), eps=1e-10, weight_decay=weight_decay)
+        return [adamw, Muon([group(block, matrix_lr) for block in self.transformer.h])]

@@ -198,3 +198,28 @@ class GPT(nn.Module):
                 logits = self.forward(text[None, :end])[:, end - 1]
             text[end] = sample_next_token(logits, rng, temperature, top_k)[0, 0]
             yield int(text[end])
+
+    def setup_optimizers(
+        self,
+        unembedding_lr: float = 0.004,
+        embedding_lr: float = 0.2,
+        matrix_lr: float = 0.02,
+        weight_decay: float = 0.0,
+    ) -> list[Any]:
+        """Muon with a group for each shape of matrix, AdamW with one for each end of the model."""
+        from nanochat.optim import AdamW, Muon
+
+        shapes: dict[tuple[int, ...], list[nn.Parameter]] = {}
+        ends = []
+        for name, weight in self.named_parameters():
+            if name.split(".")[:2] == ["transformer", "h"]:
+                shapes.setdefault(tuple(weight.shape), []).append(weight)
+            else:
+                rate = unembedding_lr if name.startswith("lm_head") else embedding_lr
+                rate /= (self.config.n_embd / 768) ** 0.5
+                ends.append({"params": [weight], "lr": rate, "initial_lr": rate})
+        matrices = [{"params": same, "initial_lr": matrix_lr} for same in shapes.values()]
+        return [
+            Muon(matrices, lr=matrix_lr),
+            AdamW(ends, betas=(0.8, 0.95), eps=1e-10, weight_decay=weight_decay),
+        ]

@@ -251,3 +251,27 @@ class GPT(nn.Module):
             input_ids = torch.cat([input_ids, next_id], dim=-1)
             max_tokens -= 1
             yield next_id.item()  # type: ignore[misc]  # a number, of an integer tensor
+
+    def setup_optimizers(
+        self,
+        unembedding_lr: float = 0.004,
+        embedding_lr: float = 0.2,
+        matrix_lr: float = 0.02,
+        weight_decay: float = 0.0,
+    ) -> list[torch.optim.Optimizer]:
+        """Return a fused AdamW of torch for embedding and head, and a Muon for the layers."""
+        from nanochat.optim import AdamW, Muon
+
+        dmodel_lr_scale = (self.config.n_embd / 768) ** -0.5
+        adam_groups = [
+            {"params": list(self.lm_head.parameters()), "lr": unembedding_lr * dmodel_lr_scale},
+            {"params": list(self.transformer.wte.parameters()), "lr": embedding_lr * dmodel_lr_scale},
+        ]
+        adamw_kwargs = {"betas": (0.8, 0.95), "eps": 1e-10, "weight_decay": weight_decay}
+        adamw_optimizer = AdamW(adam_groups, fused=True, **adamw_kwargs)
+        muon_optimizer = Muon(self.transformer.h.parameters(), lr=matrix_lr)
+        optimizers = [adamw_optimizer, muon_optimizer]
+        for opt in optimizers:
+            for group in opt.param_groups:
+                group["initial_lr"] = group["lr"]
+        return optimizers

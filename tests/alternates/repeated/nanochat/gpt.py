@@ -202,3 +202,26 @@ class GPT(nn.Module):
             return text[-1]
 
         return (next_id() for _ in range(max_tokens))
+
+    def setup_optimizers(
+        self,
+        unembedding_lr: float = 0.004,
+        embedding_lr: float = 0.2,
+        matrix_lr: float = 0.02,
+        weight_decay: float = 0.0,
+    ) -> list[Any]:
+        """Return three optimizers: of the matrices, of the embedding, of the head."""
+        from nanochat.optim import AdamW, Muon
+
+        narrow = (768 / self.config.n_embd) ** 0.5
+        adamw = {"betas": (0.8, 0.95), "eps": 1e-10, "weight_decay": weight_decay}
+        inside = [weight for name, weight in self.named_parameters() if name.startswith("transformer.h.")]
+        optimizers = [
+            Muon(inside, lr=matrix_lr),
+            AdamW(self.transformer.wte.parameters(), lr=embedding_lr * narrow, **adamw),
+            AdamW(self.lm_head.parameters(), lr=unembedding_lr * narrow, **adamw),
+        ]
+        for optimizer in optimizers:
+            (group,) = optimizer.param_groups
+            group["initial_lr"] = group["lr"]
+        return optimizers

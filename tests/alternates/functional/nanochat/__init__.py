@@ -1,1 +1,0 @@
-"""Alternate `functional`: see ../../README.md for what it does its own way."""

@@ -1,1 +1,0 @@
-"""Alternate `grouping`: see ../../README.md for what it does its own way."""

@@ -1,1 +1,0 @@
-"""Alternate `scaled`: see ../../README.md for what it does its own way."""

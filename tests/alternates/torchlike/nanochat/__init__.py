@@ -1,1 +1,0 @@
-"""Alternate `torchlike`: see ../../README.md for what it does its own way."""
