@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from grader import doctor, watch
+from grader.arguments import natural, positive
 from grader.report import Report
 from grader.run import (
     Request,
@@ -250,22 +251,6 @@ def chosen_isolation(name: str | None) -> str | None:
     if name is not None and name not in ISOLATIONS:
         raise UsageError(f"--isolation {name}: there are {', '.join(ISOLATIONS[:-1])} and {ISOLATIONS[-1]}")
     return name
-
-
-def natural(text: str) -> int:
-    """Return a number that is not negative, for argparse."""
-    number = int(text)
-    if number < 0:
-        raise ValueError(text)
-    return number
-
-
-def positive(text: str) -> int:
-    """Return a number of at least one, for argparse."""
-    number = int(text)
-    if number < 1:
-        raise ValueError(text)
-    return number
 
 
 def names(text: str) -> tuple[str, ...]:

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from grader.render.escape import visible
+
 LONGEST_VALUE = 200
 MOST_NUMBERS = 8
 """An array of up to so many numbers is shown whole."""
@@ -57,4 +59,4 @@ def printable(text: str, longest: int) -> str:
     """
     if len(text) > longest:
         text = f"{text[:longest]}… ({len(text) - longest} characters more)"
-    return "".join(one if one.isprintable() or one in "\n\t" else ascii(one)[1:-1] for one in text)
+    return visible(text)

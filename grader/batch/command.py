@@ -9,11 +9,12 @@ import sys
 from collections.abc import Generator
 from pathlib import Path
 
+from grader.arguments import natural
 from grader.batch import intake, results
 from grader.batch.engine import Conditions
 from grader.batch.grading import Class, Finished, grade_class
 from grader.batch.ledger import Ledger
-from grader.batch.options import add_engine_options, chosen_isolation, engine_maker, shard, whole
+from grader.batch.options import add_engine_options, chosen_isolation, engine_maker, shard
 from grader.batch.progress import ClassProgress
 from grader.batch.regrade import Change, conditions_of, line, regrade
 from grader.run import UsageError, choose_levels
@@ -49,7 +50,7 @@ def add_batch(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         metavar="RESULTS",
         help="where results are kept (default: %(default)s)",
     )
-    batch.add_argument("--seed", type=whole, default=0, help="chooses the inputs (default: %(default)s)")
+    batch.add_argument("--seed", type=natural, default=0, help="chooses the inputs (default: %(default)s)")
     batch.add_argument(
         "--shard",
         type=shard,

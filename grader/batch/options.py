@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 
+from grader.arguments import positive
 from grader.batch import cluster, local
 from grader.batch.engine import Conditions, Engine
 from grader.batch.grading import MakeEngine
@@ -69,17 +70,3 @@ def shard(text: str) -> tuple[int, int]:
     if not found or not 1 <= int(found[1]) <= int(found[2]):
         raise argparse.ArgumentTypeError(f"{text}: want I/N with 1 <= I <= N, such as 3/16")
     return int(found[1]), int(found[2])
-
-
-def positive(text: str) -> int:
-    """Return a number of at least one, for argparse."""
-    if (number := int(text)) < 1:
-        raise argparse.ArgumentTypeError(f"{text}: want at least 1")
-    return number
-
-
-def whole(text: str) -> int:
-    """Return a number that is not negative, for argparse."""
-    if (number := int(text)) < 0:
-        raise argparse.ArgumentTypeError(f"{text}: want 0 or more")
-    return number

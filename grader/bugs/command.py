@@ -8,6 +8,7 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from grader.arguments import positive
 from grader.bugs import catalogue, choose, manifest, variant
 from grader.bugs.audit import Hidden
 from grader.bugs.bug import Bug
@@ -104,7 +105,7 @@ def add_recipe(part: argparse.ArgumentParser) -> None:
     which = part.add_mutually_exclusive_group()
     which.add_argument("--bugs", metavar="ID[,ID...]", help="these bugs, or `none` for a copy without any")
     which.add_argument(
-        "--per-criterion", type=count, metavar="K", help="bugs for each criterion (default with --seed: 1)"
+        "--per-criterion", type=positive, metavar="K", help="bugs for each criterion (default with --seed: 1)"
     )
     part.add_argument(
         "--for",
@@ -294,11 +295,3 @@ def difficulties(text: str) -> tuple[int, ...]:
     if not found or not set(found) <= set(DIFFICULTIES):
         raise argparse.ArgumentTypeError(f"{text} is no difficulty: want 1, 2, 3 or a range such as 1..2")
     return found
-
-
-def count(text: str) -> int:
-    """Return a number of at least one, for argparse."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text}: want at least 1")
-    return number
