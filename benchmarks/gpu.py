@@ -10,11 +10,13 @@ from __future__ import annotations
 import argparse
 import datetime
 import gc
+import itertools
 import json
 import platform
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +37,9 @@ ROWS, PROMPT, TOKENS = 4, 64, 200
 
 def main() -> None:
     """Run everything and print the report."""
-    options = argparse.ArgumentParser(description=__doc__)
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     options.add_argument(
         "submissions", nargs="*", help="folders (default: the reference, student/ and every alternate)"
     )
@@ -43,13 +47,11 @@ def main() -> None:
     options.add_argument("--isolation", default="basic", help="as for `grader run` (default: %(default)s)")
     options.add_argument("--out", type=Path, help="also write the report there")
     arguments = options.parse_args()
-    lines: list[str] = []
-    # The short part first, and each part kept as soon as it is there: a run may be cut off.
-    for part in (header, memory, lambda: verdicts(arguments)):
-        lines += part()
-        print("\n".join(lines[-40:]))
-        if arguments.out:
-            arguments.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    report = arguments.out.open("w", encoding="utf-8") if arguments.out else None
+    # The short part first, and each line kept as soon as it is there: a run may be cut off.
+    for line in itertools.chain(header(), memory(), verdicts(arguments)):
+        for file in filter(None, (sys.stdout, report)):
+            print(line, file=file, flush=True)
 
 
 def header() -> list[str]:
@@ -65,25 +67,30 @@ def header() -> list[str]:
     ]
 
 
-def verdicts(arguments: argparse.Namespace) -> list[str]:
-    """Grade the submissions in both dtypes."""
+def verdicts(arguments: argparse.Namespace) -> Iterator[str]:
+    """Grade the submissions in both dtypes, and yield a row for each as it ends."""
     correct = map(str, alternates(levels.read(3).files))
     names = arguments.submissions or ["reference", "student", *correct]
-    runs = [(name, dtype) for name in names for dtype in ("float32", "bfloat16")]
+    yield from ("| submission | dtype | points | not passed | seconds |", "|---|---|---|---|---|")
     with ThreadPoolExecutor(arguments.jobs) as pool:
-        records = list(pool.map(lambda run: grade(*run, arguments.isolation), runs))
-    lines = ["| submission | dtype | points | not passed | seconds |", "|---|---|---|---|---|"]
-    for (name, dtype), record in zip(runs, records, strict=True):
-        level = record["levels"][0]
-        broken = [c["id"] for c in level["criteria"] if c["verdict"] != "passed"]
-        points, seconds = f"{level['points']:g} of {level['max_points']:g}", f"{record['seconds']:.1f}"
-        lines.append(
-            f"| {Path(name).name} | {dtype} | {points} | {', '.join(broken) or 'none'} | {seconds} |"
-        )
-        for law in (law for c in level["criteria"] for law in c["properties"]):
-            if law["verdict"] != "passed" and name != "student":
-                print(f"{name} {dtype} {law['id']}: {law['verdict']}: {law['message']}", file=sys.stderr)
-    return [*lines, ""]
+        runs = {
+            pool.submit(grade, name, dtype, arguments.isolation): (name, dtype)
+            for name in names
+            for dtype in ("float32", "bfloat16")
+        }
+        for run in as_completed(runs):
+            yield row(*runs[run], run.result())
+
+
+def row(name: str, dtype: str, record: dict[str, Any]) -> str:
+    """Return one row of the table, and tell which properties a correct program did not pass."""
+    level = record["levels"][0]
+    for law in (law for c in level["criteria"] for law in c["properties"]):
+        if law["verdict"] != "passed" and name != "student":
+            print(f"{name} {dtype} {law['id']}: {law['verdict']}: {law['message']}", file=sys.stderr)
+    broken = [c["id"] for c in level["criteria"] if c["verdict"] != "passed"]
+    points, seconds = f"{level['points']:g} of {level['max_points']:g}", f"{record['seconds']:.1f}"
+    return f"| {Path(name).name} | {dtype} | {points} | {', '.join(broken) or 'none'} | {seconds} |"
 
 
 def grade(submission: str, dtype: str, isolation: str) -> dict[str, Any]:
