@@ -18,14 +18,20 @@ def expect_distribution(ids: Sequence[int], wanted: NDArray[np.float64], what: s
         broken(f"{what}: got id {stray}, which has no chance; want ids of {np.flatnonzero(wanted).tolist()}")
     counts = np.bincount(np.array(ids), minlength=len(wanted))
     cell, bound = sampling.least_likely(counts.tolist(), wanted)
-    if bound >= sampling.ALPHA:
+    overall = sampling.tilted(counts.tolist(), wanted)
+    if min(bound, overall) >= sampling.ALPHA:
         return
     possible = np.flatnonzero(wanted)
     got = np.round(counts[possible] / len(ids), 3).tolist()
     want = np.round(wanted[possible], 3).tolist()
+    if bound < sampling.ALPHA:
+        off = f"id {cell} came {counts[cell]:,} times, want about {wanted[cell] * len(ids):,.0f}"
+    else:
+        often = np.log(wanted[possible]) @ (counts[possible] / len(ids) - wanted[possible]) > 0.0
+        off = f"the likelier ids came too {'often' if often else 'rarely'}, taken all together"
     broken(
-        f"{what}: id {cell} came {counts[cell]:,} times, want about {wanted[cell] * len(ids):,.0f}. Correct "
-        f"draws are as far off with a probability below {max(bound, 1e-300):.0e}. "
+        f"{what}: {off}. Correct "
+        f"draws are as far off with a probability below {max(min(bound, overall), 1e-300):.0e}. "
         f"The ids {possible.tolist()} got the shares {got}, want {want}."
     )
 

@@ -2,19 +2,20 @@
 
 What it says of each bug: the edited lines ran; its own witness finds something else than in the reference;
 its criterion fails, with the properties that the record names; no other criterion fails but those that it
-declares. Of variants as they are handed out: each of their bugs is noticed beside the others, in every pair
+declares. Of the other forms that its parameters give: their witness and those properties tell them as well.
+Of variants as they are handed out: each of their bugs is noticed beside the others, in every pair
 and in the whole, and repairing one restores its criterion. Of correct programs: they pass.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from grader.bugs import variant, witness, witnesses
 from grader.bugs.bug import Bug
 from grader.bugs.records import Place
-from grader.matrix import combined
+from grader.matrix import combined, forms
 from grader.matrix.combined import Variant
 from grader.matrix.job import Job
 from grader.matrix.outcome import Row
@@ -52,6 +53,8 @@ class Certificate:
     correct: dict[str, Row] = field(default_factory=dict)
     """Correct programs by name: alternates, and the reference in disguise."""
     bugs: list[Judgement] = field(default_factory=list)
+    forms: list[forms.Finding] = field(default_factory=list)
+    """The other forms that the parameters of these bugs give."""
     variants: list[combined.Finding] = field(default_factory=list)
     repeated: dict[str, list[str]] = field(default_factory=dict)
     """What differed when a row was repeated in fresh processes, by its name: nothing, if all is well."""
@@ -63,6 +66,7 @@ class Certificate:
         """Everything that is wrong."""
         return [
             *(said for one in self.bugs for said in one.refused),
+            *(said for one in self.forms for said in one.refused),
             *(said for one in self.variants for said in one.refused),
             *self.refused,
         ]
@@ -72,12 +76,16 @@ def certify(
     session: Session,
     sources: Sources,
     bugs: Sequence[tuple[Bug, Place]],
+    others: Sequence[tuple[Bug, Place]],
     correct: Mapping[str, Sources],
     variants: Sequence[Variant],
     jobs: int,
     tell: Tell,
 ) -> Certificate:
-    """Judge everything in the session. Raises GraderFault if the session itself cannot be trusted."""
+    """Judge everything in the session; `others` are further forms of `bugs`.
+
+    Raises GraderFault if the session itself cannot be trusted.
+    """
     laws = tuple(session.laws)
     tell("judging the reference, and a sentinel in each edited function")
     reference = canary(session, sources, [bug for bug, _ in bugs], jobs)
@@ -91,7 +99,11 @@ def certify(
             if cell.verdict != "passed"
         ]
     tell(f"judging {len(bugs)} bugs")
-    found.bugs = judge_bugs(session, sources, bugs, laws, jobs, tell)
+    names = {bug.witness for bug, _ in bugs}
+    reference_shows = forms.shown(session, {name: (sources, name) for name in names}, jobs)
+    found.bugs = judge_bugs(session, sources, bugs, reference_shows, jobs, tell)
+    tell(f"judging {len(others)} other forms of them")
+    found.forms = forms.judge(session, sources, others, reference_shows, jobs)
     tell(f"judging {len(variants)} variants, their pairs and their repairs")
     ordered = in_order(laws, reference)
     found.variants = combined.judge(session, sources, variants, ordered, jobs)
@@ -127,34 +139,22 @@ def judge_bugs(
     session: Session,
     sources: Sources,
     bugs: Sequence[tuple[Bug, Place]],
-    laws: tuple[str, ...],
+    reference_shows: Mapping[str, object],
     jobs: int,
     tell: Tell,
 ) -> list[Judgement]:
     """Judge every bug alone, in the order given."""
+    laws = tuple(session.laws)
     made = {bug.id: variant.with_bugs(sources, [bug]) for bug, _ in bugs}
-    names = sorted({bug.witness for bug, _ in bugs})
-    seen: dict[str, object] = {}
-
-    def plan() -> Iterator[Job]:
-        for name in names:
-            yield Job(f"reference, {name}", sources, (), witness=name, tag=("witness", name))
-        for bug, _ in bugs:
-            texts = made[bug.id]
-            yield Job(bug.id, texts, (), witness=bug.witness, tag=("witness", bug.id))
-            yield Job(bug.id, texts, laws, edited_places(sources, texts), tag=("row", bug.id))
-
+    shows = forms.shown(session, {bug.id: (made[bug.id], bug.witness) for bug, _ in bugs}, jobs)
+    plan = (Job(name, texts, laws, edited_places(sources, texts)) for name, texts in made.items())
     rows: dict[str, Row] = {}
-    for job, row in session.run(plan(), jobs):
-        kind, name = job.tag
-        if kind == "witness":
-            seen[name] = row.witness
-            continue
-        rows[name] = row
+    for job, row in session.run(plan, jobs):
+        rows[job.name] = row
         if len(rows) % 10 == 0:
             tell(f"{len(rows)} of {len(bugs)} bugs")
     return [
-        judgement(bug, place, made[bug.id], rows[bug.id], seen[bug.witness], seen[bug.id])
+        judgement(bug, place, made[bug.id], rows[bug.id], reference_shows[bug.witness], shows[bug.id])
         for bug, place in bugs
     ]
 

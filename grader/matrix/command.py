@@ -62,6 +62,11 @@ def add_verify(parts: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     part.add_argument(
         "--no-repeat", action="store_true", help="repeat nothing in fresh processes, which takes 20 s each"
     )
+    part.add_argument(
+        "--no-forms",
+        action="store_true",
+        help="judge one form of a bug only, not all that its parameters give",
+    )
     part.add_argument("--markdown", type=Path, metavar="FILE", help="write the matrix as Markdown")
     part.add_argument("--html", type=Path, metavar="FILE", help="write the matrix as a page of its own")
     add_common(part)
@@ -117,21 +122,23 @@ def mutate_command(options: argparse.Namespace) -> int:
 def verify_command(options: argparse.Namespace) -> int:
     """`grader variants verify`; the exit code is 1 if anything is refused."""
     from grader.bugs.records import RecordError
-    from grader.matrix import certificate, combined, html, repeat, report, schema
+    from grader.matrix import certificate, combined, forms, html, repeat, report, schema
     from grader.matrix.session import Session
 
     require_folders(options.json, options.schema, options.markdown, options.html)
     sources = sources_of(REFERENCE)
     try:
-        bugs = chosen_bugs(options.level, options.bugs, options.seed)
+        recorded = chosen_bugs(options.level, options.bugs)
     except RecordError as error:
         say(f"refused: {error}")
         return 1
+    bugs = [(bug.bound(options.seed), place) for bug, place in recorded]
+    others = [] if options.no_forms else forms.others(recorded, options.seed)
     session = Session(options.level, options.seed, preload=certificate.WITNESSES)
     jobs = options.jobs or processors()
     correct = {} if options.no_correct else correct_programs(sources, session.level.files, options.seed)
     variants = combined.chosen([bug for bug, _ in bugs], sources, options.seed, options.variants)
-    found = certificate.certify(session, sources, bugs, correct, variants, jobs, say)
+    found = certificate.certify(session, sources, bugs, others, correct, variants, jobs, say)
     if not options.no_repeat:
         rows = report.rows_of(found)
         names = repeat.chosen(rows, options.seed)
@@ -151,8 +158,8 @@ def verify_command(options: argparse.Namespace) -> int:
     return 1 if found.complaints else 0
 
 
-def chosen_bugs(level: int, names: str | None, seed: int) -> list[tuple[Bug, Place]]:
-    """Return the bugs to judge, bound by the seed, with where they are written. Raises UsageError."""
+def chosen_bugs(level: int, names: str | None) -> list[tuple[Bug, Place]]:
+    """Return the bugs to judge, with where they are written. Raises UsageError."""
     from grader.bugs import catalogue, records
 
     try:
@@ -165,7 +172,7 @@ def chosen_bugs(level: int, names: str | None, seed: int) -> list[tuple[Bug, Pla
     unknown = sorted(set(wanted) - set(places))
     if unknown:
         raise UsageError(f"--bugs {', '.join(unknown)}: there are {', '.join(places)}")
-    return [(bug.bound(seed), places[bug.id]) for bug in loaded if bug.id in wanted]
+    return [(bug, places[bug.id]) for bug in loaded if bug.id in wanted]
 
 
 def correct_programs(sources: dict[str, str], files: Collection[str], seed: int) -> dict[str, dict[str, str]]:

@@ -28,6 +28,9 @@ def record(found: Certificate, sources: Mapping[str, str], level: Level) -> dict
         "reference": found.reference.to_record(),
         "correct": {name: row.to_record() for name, row in sorted(found.correct.items())},
         "bugs": [bug_record(one) for one in found.bugs],
+        "forms": [
+            {"id": one.bug.id, "choice": one.bug.choice, "refused": list(one.refused)} for one in found.forms
+        ],
         "variants": [
             {
                 "name": one.variant.name,
@@ -81,6 +84,8 @@ def page(run: Mapping[str, Any]) -> str:
         f"- bugs: {len(bugs)}; caught by their own criterion: {caught}; disturb no other: {quiet}; "
         f"visible and not caught: {unseen}",
         f"- cells: {len(cells)}, " + ", ".join(f"{kinds[kind]} {kind}" for kind in KINDS if kinds[kind]),
+        f"- other forms of them: {len(run['forms'])}, "
+        f"{sum(not one['refused'] for one in run['forms'])} caught by the properties that the record names",
         f"- correct programs that pass: {correct} of {len(run['correct'])}",
         f"- variants: {len(run['variants'])}, with {checks} checks of a criterion",
         f"- repeated in fresh processes: {len(run['repeated'])}, "

@@ -9,7 +9,7 @@ import pytest
 from grader import levels
 from grader.bugs import variant
 from grader.bugs.catalogue import load
-from grader.matrix import combined, repeat, report, schema
+from grader.matrix import combined, forms, repeat, report, schema
 from grader.matrix.certificate import judgement
 from grader.matrix.combined import Question, Variant
 from grader.matrix.outcome import Row
@@ -63,6 +63,25 @@ def test_a_wrong_record_is_refused_with_file_line_and_reason(
     said: tuple[str, ...], line: int, reason: str
 ) -> None:
     assert any(one.startswith(f"level3/rotary.toml:{line}: bug 'b'") and reason in one for one in said), said
+
+
+def test_each_other_form_of_a_bug_is_judged() -> None:
+    recorded = [(bug("a", parameters={"x": ("1", "2", "3")}), PLACE), (bug("plain"), PLACE)]
+    others = [one for one, _ in forms.others(recorded, 0)]
+    assert [one.id for one in others] == ["a", "a"]
+    bound = recorded[0][0].bound(0)
+    assert sorted(one.choice["x"] for one in [*others, bound]) == ["1", "2", "3"]
+    assert len({forms.named(one) for one in [*others, bound]}) == 3
+
+
+def test_a_form_that_does_not_show_or_is_not_noticed_is_refused() -> None:
+    form = bug(expected=("rotary.one",))
+    assert forms.wrong(form, CAUGHT, FOUND, OTHER) == []
+    quiet = forms.wrong(form, row("b", cell("rotary.one")), FOUND, FOUND)
+    assert quiet == [
+        ("witness", "its witness rotary.tables finds the same as in the reference"),
+        ("expected", "rotary.one does not notice"),
+    ]
 
 
 def test_a_variant_is_asked_about_pairs_the_whole_and_repairs() -> None:
