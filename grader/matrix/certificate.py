@@ -3,8 +3,9 @@
 What it says of each bug: the edited lines ran; its own witness finds something else than in the reference;
 its criterion fails, with the properties that the record names; no other criterion fails but those that it
 declares. Of the other forms that its parameters give: their witness and those properties tell them as well.
-Of variants as they are handed out: each of their bugs is noticed beside the others, in every pair
-and in the whole, and repairing one restores its criterion. Of correct programs: they pass.
+Of bugs of other levels: they disturb nothing. Of variants as they are handed out: each of their bugs is
+noticed beside the others, in every pair and in the whole, and repairing one restores its criterion. Of
+correct programs: they pass.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import dataclass, field
 from grader.bugs import variant, witness, witnesses
 from grader.bugs.bug import Bug
 from grader.bugs.records import Place
-from grader.matrix import combined, forms
+from grader.matrix import combined, foreign, forms
 from grader.matrix.combined import Variant
 from grader.matrix.job import Job
 from grader.matrix.outcome import Row
@@ -24,9 +25,24 @@ from grader.matrix.sentinel import functions_in, require_green, require_red, sen
 from grader.matrix.session import Session, in_order
 
 Sources = dict[str, str]
+Recorded = tuple[Bug, Place]
+"""A bug and where it is written."""
 Tell = Callable[[str], None]
 WITNESSES = tuple(sorted({f"grader.bugs.witnesses.{name.split('.')[0]}" for name in witnesses.names()}))
 """Modules that a session should hold before it forks."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be judged."""
+
+    bugs: Sequence[Recorded]
+    forms: Sequence[Recorded]
+    """Other forms of these bugs."""
+    foreign: Sequence[Recorded]
+    """Bugs of other levels."""
+    correct: Mapping[str, Sources]
+    variants: Sequence[Variant]
 
 
 @dataclass(frozen=True)
@@ -55,6 +71,8 @@ class Certificate:
     bugs: list[Judgement] = field(default_factory=list)
     forms: list[forms.Finding] = field(default_factory=list)
     """The other forms that the parameters of these bugs give."""
+    foreign: list[foreign.Pack] = field(default_factory=list)
+    """Bugs of other levels, which must disturb nothing here."""
     variants: list[combined.Finding] = field(default_factory=list)
     repeated: dict[str, list[str]] = field(default_factory=dict)
     """What differed when a row was repeated in fresh processes, by its name: nothing, if all is well."""
@@ -67,46 +85,37 @@ class Certificate:
         return [
             *(said for one in self.bugs for said in one.refused),
             *(said for one in self.forms for said in one.refused),
+            *(said for one in self.foreign for said in one.refused),
             *(said for one in self.variants for said in one.refused),
             *self.refused,
         ]
 
 
-def certify(
-    session: Session,
-    sources: Sources,
-    bugs: Sequence[tuple[Bug, Place]],
-    others: Sequence[tuple[Bug, Place]],
-    correct: Mapping[str, Sources],
-    variants: Sequence[Variant],
-    jobs: int,
-    tell: Tell,
-) -> Certificate:
-    """Judge everything in the session; `others` are further forms of `bugs`.
-
-    Raises GraderFault if the session itself cannot be trusted.
-    """
+def certify(session: Session, sources: Sources, plan: Plan, jobs: int, tell: Tell) -> Certificate:
+    """Judge everything in the session. Raises GraderFault if the session itself cannot be trusted."""
     laws = tuple(session.laws)
     tell("judging the reference, and a sentinel in each edited function")
-    reference = canary(session, sources, [bug for bug, _ in bugs], jobs)
+    reference = canary(session, sources, [bug for bug, _ in plan.bugs], jobs)
     found = Certificate(session.level.number, session.seed, laws, reference)
-    tell(f"judging {len(correct)} correct programs")
-    for job, row in session.run((Job(name, texts, laws) for name, texts in correct.items()), jobs):
+    tell(f"judging {len(plan.correct)} correct programs")
+    for job, row in session.run((Job(name, texts, laws) for name, texts in plan.correct.items()), jobs):
         found.correct[job.name] = row
         found.refused += [
             f"{job.name}, which is correct, fails {cell.law}: {cell.kind}: {cell.message}"
             for cell in row.cells
             if cell.verdict != "passed"
         ]
-    tell(f"judging {len(bugs)} bugs")
-    names = {bug.witness for bug, _ in bugs}
+    tell(f"judging {len(plan.bugs)} bugs")
+    names = {bug.witness for bug, _ in plan.bugs}
     reference_shows = forms.shown(session, {name: (sources, name) for name in names}, jobs)
-    found.bugs = judge_bugs(session, sources, bugs, reference_shows, jobs, tell)
-    tell(f"judging {len(others)} other forms of them")
-    found.forms = forms.judge(session, sources, others, reference_shows, jobs)
-    tell(f"judging {len(variants)} variants, their pairs and their repairs")
+    found.bugs = judge_bugs(session, sources, plan.bugs, reference_shows, jobs, tell)
+    tell(f"judging {len(plan.forms)} other forms of them")
+    found.forms = forms.judge(session, sources, plan.forms, reference_shows, jobs)
+    tell(f"judging {len(plan.foreign)} bugs of other levels, in packs")
+    found.foreign = foreign.judge(session, sources, plan.foreign, jobs)
+    tell(f"judging {len(plan.variants)} variants, their pairs and their repairs")
     ordered = in_order(laws, reference)
-    found.variants = combined.judge(session, sources, variants, ordered, jobs)
+    found.variants = combined.judge(session, sources, plan.variants, ordered, jobs)
     return found
 
 
@@ -138,7 +147,7 @@ def edited_functions(sources: Sources, bugs: Sequence[Bug]) -> dict[str, list[st
 def judge_bugs(
     session: Session,
     sources: Sources,
-    bugs: Sequence[tuple[Bug, Place]],
+    bugs: Sequence[Recorded],
     reference_shows: Mapping[str, object],
     jobs: int,
     tell: Tell,

@@ -67,6 +67,9 @@ def add_verify(parts: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
         action="store_true",
         help="judge one form of a bug only, not all that its parameters give",
     )
+    part.add_argument(
+        "--no-others", action="store_true", help="leave out the bugs of other levels, as --bugs does"
+    )
     part.add_argument("--markdown", type=Path, metavar="FILE", help="write the matrix as Markdown")
     part.add_argument("--html", type=Path, metavar="FILE", help="write the matrix as a page of its own")
     add_common(part)
@@ -134,11 +137,13 @@ def verify_command(options: argparse.Namespace) -> int:
         return 1
     bugs = [(bug.bound(options.seed), place) for bug, place in recorded]
     others = [] if options.no_forms else forms.others(recorded, options.seed)
+    elsewhere = [] if options.bugs or options.no_others else bugs_of_other_levels(options.level, options.seed)
     session = Session(options.level, options.seed, preload=certificate.WITNESSES)
     jobs = options.jobs or processors()
     correct = {} if options.no_correct else correct_programs(sources, session.level.files, options.seed)
     variants = combined.chosen([bug for bug, _ in bugs], sources, options.seed, options.variants)
-    found = certificate.certify(session, sources, bugs, others, correct, variants, jobs, say)
+    plan = certificate.Plan(bugs, others, elsewhere, correct, variants)
+    found = certificate.certify(session, sources, plan, jobs, say)
     if not options.no_repeat:
         rows = report.rows_of(found)
         names = repeat.chosen(rows, options.seed)
@@ -173,6 +178,14 @@ def chosen_bugs(level: int, names: str | None) -> list[tuple[Bug, Place]]:
     if unknown:
         raise UsageError(f"--bugs {', '.join(unknown)}: there are {', '.join(places)}")
     return [(bug, places[bug.id]) for bug in loaded if bug.id in wanted]
+
+
+def bugs_of_other_levels(level: int, seed: int) -> list[tuple[Bug, Place]]:
+    """Return the bugs of every other level, bound by the seed, with where they are written."""
+    from grader import levels
+
+    others = (number for number in levels.numbers() if number != level)
+    return [(bug.bound(seed), place) for number in others for bug, place in chosen_bugs(number, None)]
 
 
 def correct_programs(sources: dict[str, str], files: Collection[str], seed: int) -> dict[str, dict[str, str]]:

@@ -31,6 +31,9 @@ def record(found: Certificate, sources: Mapping[str, str], level: Level) -> dict
         "forms": [
             {"id": one.bug.id, "choice": one.bug.choice, "refused": list(one.refused)} for one in found.forms
         ],
+        "bugs_of_other_levels": [
+            {"ids": [bug.id for bug, _ in one.bugs], "refused": list(one.refused)} for one in found.foreign
+        ],
         "variants": [
             {
                 "name": one.variant.name,
@@ -78,6 +81,7 @@ def page(run: Mapping[str, Any]) -> str:
     spent = sum(one["row"]["seconds"] for one in bugs)
     inside = sum(cell["seconds"] for cell in cells)
     kinds = Counter(cell["kind"] for cell in cells)
+    packs = run["bugs_of_other_levels"]
     lines = [
         f"# Kill matrix of level {run['level']}, seed {run['seed']}",
         "",
@@ -86,6 +90,8 @@ def page(run: Mapping[str, Any]) -> str:
         f"- cells: {len(cells)}, " + ", ".join(f"{kinds[kind]} {kind}" for kind in KINDS if kinds[kind]),
         f"- other forms of them: {len(run['forms'])}, "
         f"{sum(not one['refused'] for one in run['forms'])} caught by the properties that the record names",
+        f"- bugs of other levels: {sum(len(one['ids']) for one in packs)} in {len(packs)} packs, "
+        f"{sum(not one['refused'] for one in packs)} of which disturb nothing",
         f"- correct programs that pass: {correct} of {len(run['correct'])}",
         f"- variants: {len(run['variants'])}, with {checks} checks of a criterion",
         f"- repeated in fresh processes: {len(run['repeated'])}, "
