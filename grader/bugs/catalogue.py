@@ -101,7 +101,7 @@ def require_different(ids: list[str], places: list[Place]) -> None:
             raise place.error(f"the id is used twice, first at {first.file}:{first.start + 1}", "id")
 
 
-def require_partners(found: list[tuple[Bug, Place]]) -> None:
+def require_partners(found: list[records.Recorded]) -> None:
     """Raise RecordError if a record conflicts with itself or with what does not exist."""
     ids = {bug.id for bug, _ in found}
     for bug, place in found:

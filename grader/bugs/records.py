@@ -58,7 +58,11 @@ class Place:
         return start + 1
 
 
-def read(path: Path) -> list[tuple[Bug, Place]]:
+Recorded = tuple[Bug, Place]
+"""A bug and where it is written."""
+
+
+def read(path: Path) -> list[Recorded]:
     """Return the bugs of a file with their places. Raises RecordError for the first that is none."""
     text = path.read_text(encoding="utf-8")
     name = f"{path.parent.name}/{path.name}"

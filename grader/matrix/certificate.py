@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from grader.bugs import variant, witness, witnesses
 from grader.bugs.bug import Bug
-from grader.bugs.records import Place
+from grader.bugs.records import Place, Recorded
 from grader.matrix import combined, foreign, forms
 from grader.matrix.combined import Variant
 from grader.matrix.job import Job
@@ -25,8 +25,6 @@ from grader.matrix.sentinel import functions_in, require_green, require_red, sen
 from grader.matrix.session import Session, in_order
 
 Sources = dict[str, str]
-Recorded = tuple[Bug, Place]
-"""A bug and where it is written."""
 Tell = Callable[[str], None]
 WITNESSES = tuple(sorted({f"grader.bugs.witnesses.{name.split('.')[0]}" for name in witnesses.names()}))
 """Modules that a session should hold before it forks."""
@@ -176,16 +174,14 @@ def judgement(
     broken = row.broken_criteria()
     wrong = []
     if not visible:
-        wrong.append(("witness", f"its witness {bug.witness} finds the same as in the reference"))
+        wrong.append(forms.unshown(bug))
     if not row.killers:
         wrong.append(
             ("criterion", "no property notices it" + (", though its witness does" if visible else ""))
         )
     elif bug.criterion not in broken:
         wrong.append(("criterion", f"its own criterion does not notice; {', '.join(sorted(broken))} does"))
-    absent = sorted(set(bug.expected) - set(row.killers))
-    if absent:
-        wrong.append(("expected", f"{', '.join(absent)} does not notice"))
+    wrong += forms.unnoticed(bug, row)
     disturbed = sorted(broken - {bug.criterion, *bug.disturbs})
     if disturbed:
         by = [law for law in row.killers if law.split(".")[0] in disturbed]

@@ -13,8 +13,7 @@ from grader.matrix.alone import alone
 from grader.run import REPOSITORY, UsageError, processors
 
 if TYPE_CHECKING:
-    from grader.bugs.bug import Bug
-    from grader.bugs.records import Place
+    from grader.bugs.records import Recorded
 
 REFERENCE = REPOSITORY / "reference" / "nanochat"
 DISGUISES = 3
@@ -163,7 +162,7 @@ def verify_command(options: argparse.Namespace) -> int:
     return 1 if found.complaints else 0
 
 
-def chosen_bugs(level: int, names: str | None) -> list[tuple[Bug, Place]]:
+def chosen_bugs(level: int, names: str | None) -> list[Recorded]:
     """Return the bugs to judge, with where they are written. Raises UsageError."""
     from grader.bugs import catalogue, records
 
@@ -180,7 +179,7 @@ def chosen_bugs(level: int, names: str | None) -> list[tuple[Bug, Place]]:
     return [(bug, places[bug.id]) for bug in loaded if bug.id in wanted]
 
 
-def bugs_of_other_levels(level: int, seed: int) -> list[tuple[Bug, Place]]:
+def bugs_of_other_levels(level: int, seed: int) -> list[Recorded]:
     """Return the bugs of every other level, bound by the seed, with where they are written."""
     from grader import levels
 

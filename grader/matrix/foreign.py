@@ -9,15 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from grader.bugs import variant
+from grader.bugs import choose, variant
 from grader.bugs.bug import Bug
-from grader.bugs.pattern import PatternError
-from grader.bugs.records import Place
+from grader.bugs.records import Recorded
 from grader.matrix.job import Job
 from grader.matrix.session import Session
 
 Sources = dict[str, str]
-Recorded = tuple[Bug, Place]
 
 LARGEST = 12
 """Bugs of a pack. The more there are, the more of them an early return or an exception of one may hide."""
@@ -36,8 +34,8 @@ def judge(session: Session, sources: Sources, bugs: Sequence[Recorded], jobs: in
     """Require the level of the session to pass with any of the `bugs`, which are other levels'."""
     laws = tuple(session.laws)
     packs = packed(sources, bugs)
-    plan = (job_of(f"pack {number}", sources, one.bugs, laws) for number, one in enumerate(packs))
-    noticed = {int(job.name.split()[1]) for job, row in session.run(plan, jobs) if row.killers}
+    plan = (job_of(str(number), sources, one.bugs, laws) for number, one in enumerate(packs))
+    noticed = {int(job.name) for job, row in session.run(plan, jobs) if row.killers}
     suspects = {bug.id: (bug, place) for number in noticed for bug, place in packs[number].bugs}
     plan = (job_of(name, sources, [one], laws) for name, one in suspects.items())
     said = {job.name: complaint(suspects[job.name], row.killers) for job, row in session.run(plan, jobs)}
@@ -60,16 +58,8 @@ def packed(sources: Sources, bugs: Sequence[Recorded]) -> list[Pack]:
 
 
 def fits(sources: Sources, pack: Sequence[Recorded], bug: Bug) -> bool:
-    """Say whether a bug goes together with those of a pack."""
-    if len(pack) == LARGEST or any(
-        bug.id in other.conflicts or other.id in bug.conflicts for other, _ in pack
-    ):
-        return False
-    try:
-        variant.with_bugs(sources, [*(other for other, _ in pack), bug])
-    except PatternError:
-        return False
-    return True
+    """Say whether a bound bug goes together with those of a pack. Raises PatternError if it fits nowhere."""
+    return len(pack) < LARGEST and not choose.obstacle(bug, [other for other, _ in pack], sources)
 
 
 def job_of(name: str, sources: Sources, bugs: Sequence[Recorded], laws: tuple[str, ...]) -> Job:

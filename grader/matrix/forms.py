@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from grader.bugs import variant, witness
 from grader.bugs.bug import Bug
-from grader.bugs.records import Place
+from grader.bugs.records import Recorded
 from grader.matrix.job import Job
 from grader.matrix.outcome import Row
 from grader.matrix.session import Session
@@ -28,7 +28,7 @@ class Finding:
     """What is wrong with it, each with file and line; empty if nothing is."""
 
 
-def others(bugs: Iterable[tuple[Bug, Place]], seed: int) -> list[tuple[Bug, Place]]:
+def others(bugs: Iterable[Recorded], seed: int) -> list[Recorded]:
     """Return every form of the unbound `bugs` but the one that the seed chooses."""
     return [
         (form, place)
@@ -41,38 +41,42 @@ def others(bugs: Iterable[tuple[Bug, Place]], seed: int) -> list[tuple[Bug, Plac
 def judge(
     session: Session,
     sources: Sources,
-    forms: Sequence[tuple[Bug, Place]],
+    forms: Sequence[Recorded],
     reference_shows: Mapping[str, object],
     jobs: int,
 ) -> list[Finding]:
     """Require each form to show, and to be noticed by the properties that its record names."""
-    made = {named(bug): variant.with_bugs(sources, [bug]) for bug, _ in forms}
-    shows = shown(session, {named(bug): (made[named(bug)], bug.witness) for bug, _ in forms}, jobs)
-    plan = [Job(named(bug), made[named(bug)], bug.expected) for bug, _ in forms]
+    made = {named(bug): (variant.with_bugs(sources, [bug]), bug) for bug, _ in forms}
+    shows = shown(session, {name: (texts, bug.witness) for name, (texts, bug) in made.items()}, jobs)
+    plan = (Job(name, texts, bug.expected) for name, (texts, bug) in made.items())
     rows = {job.name: row for job, row in session.run(plan, jobs)}
     return [
         Finding(
             bug,
             tuple(
-                str(place.error(f"in the form {bug.choice}, {reason}", name))
-                for name, reason in wrong(
-                    bug, rows[named(bug)], reference_shows[bug.witness], shows[named(bug)]
-                )
+                str(place.error(f"in the form {bug.choice}, {reason}", entry))
+                for entry, reason in wrong(bug, rows[name], reference_shows[bug.witness], shows[name])
             ),
         )
-        for bug, place in forms
+        for (bug, place), name in zip(forms, made, strict=True)
     ]
 
 
 def wrong(bug: Bug, row: Row, at_reference: object, at_form: object) -> list[tuple[str, str]]:
     """Return the entries of the record that do not hold for a form, each with the reason."""
-    found = []
-    if not witness.differ(at_reference, at_form):
-        found.append(("witness", f"its witness {bug.witness} finds the same as in the reference"))
+    found = [] if witness.differ(at_reference, at_form) else [unshown(bug)]
+    return found + unnoticed(bug, row)
+
+
+def unshown(bug: Bug) -> tuple[str, str]:
+    """Return what is said of a record whose witness does not tell the bug."""
+    return "witness", f"its witness {bug.witness} finds the same as in the reference"
+
+
+def unnoticed(bug: Bug, row: Row) -> list[tuple[str, str]]:
+    """Return what is said of a record that names properties which do not notice; nothing if all do."""
     absent = sorted(set(bug.expected) - set(row.killers))
-    if absent:
-        found.append(("expected", f"{', '.join(absent)} does not notice"))
-    return found
+    return [("expected", f"{', '.join(absent)} does not notice")] if absent else []
 
 
 def shown(session: Session, programs: Mapping[str, tuple[Sources, str]], jobs: int) -> dict[str, object]:

@@ -79,7 +79,7 @@ def test_bugs_that_do_not_go_together_are_in_different_packs() -> None:
 
 def test_every_bug_of_the_catalogue_is_in_a_pack_of_limited_size() -> None:
     sources = variant.sources_of(Path(__file__).parents[3] / "reference" / "nanochat")
-    packs = foreign.packed(sources, [(one, PLACE) for one in load(2)])
+    packs = foreign.packed(sources, [(one.first(), PLACE) for one in load(2)])
     assert sorted(one.id for pack in packs for one, _ in pack.bugs) == sorted(one.id for one in load(2))
     assert 7 <= len(packs) <= 20
     assert max(len(pack.bugs) for pack in packs) <= foreign.LARGEST
