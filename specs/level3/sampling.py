@@ -25,7 +25,7 @@ DRAWS = 20_000
 """Enough to tell a temperature that is off by 10 % from the right one, and few enough to take a second."""
 
 ROWS = 5_000
-"""A call. Drawn one by one on a GPU that others use, 40,000 take a correct program minutes."""
+"""A call. Drawn one by one on a GPU, 40,000 take a correct program longer than a call may take."""
 
 temperatures = st.sampled_from([0.25, 0.7, 1.0, 1.5, 3.0])
 widths = st.sampled_from([2, 3, 8, 50, 257])
