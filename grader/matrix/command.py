@@ -131,12 +131,13 @@ def verify_command(options: argparse.Namespace) -> int:
     sources = sources_of(REFERENCE)
     try:
         recorded = chosen_bugs(options.level, options.bugs)
+        own_only = options.bugs or options.no_others
+        elsewhere = [] if own_only else bugs_of_other_levels(options.level, options.seed)
     except RecordError as error:
         say(f"refused: {error}")
         return 1
     bugs = [(bug.bound(options.seed), place) for bug, place in recorded]
     others = [] if options.no_forms else forms.others(recorded, options.seed)
-    elsewhere = [] if options.bugs or options.no_others else bugs_of_other_levels(options.level, options.seed)
     session = Session(options.level, options.seed, preload=certificate.WITNESSES)
     jobs = options.jobs or processors()
     correct = {} if options.no_correct else correct_programs(sources, session.level.files, options.seed)

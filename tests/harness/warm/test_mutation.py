@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 import pytest
 
+from grader.bugs.records import Recorded, RecordError
 from grader.cli import main
-from grader.matrix import equivalent, mutation, score
+from grader.matrix import command, equivalent, mutation, score
 from grader.matrix.equivalent import Equivalent
 from grader.matrix.mutation import Judged
 from grader.matrix.operators import Mutant, mutants_of
@@ -142,6 +144,22 @@ def test_wrong_usage_is_told_at_once(
 ) -> None:
     assert main(arguments) == 2
     assert says in capfd.readouterr().err
+
+
+def test_a_wrong_record_of_another_level_is_refused(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def chosen(level: int, _: str | None) -> list[Recorded]:
+        if level == 3:
+            return []
+        raise RecordError("level1/bpe.toml:7: no witness")
+
+    monkeypatch.setattr(command, "chosen_bugs", chosen)
+    parser = argparse.ArgumentParser()
+    command.add_verify(parser.add_subparsers())
+    options = parser.parse_args(["verify"])
+    assert command.verify_command(options) == 1
+    assert capfd.readouterr().err == "refused: level1/bpe.toml:7: no witness\n"
 
 
 @pytest.mark.slow
