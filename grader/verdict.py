@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import get_args
 
-from grader.report import CriterionReport, LevelReport, PropertyReport, Verdict
+from grader.report import CriterionReport, LevelReport, PropertyReport, Verdict, Visibility
 
 MOST_TELLING_FIRST: tuple[Verdict, ...] = (
     "failed",  # a law is broken: nothing else in the criterion can take that back
@@ -32,6 +32,8 @@ class ExpectedProperty:
     needs: tuple[str, ...] = ()
     """Laws without which this one earns nothing: it compares answers with each other, or says that something
     does not happen, and so holds for a submission that does nothing."""
+    visibility: Visibility = "visible"
+    counterexample_shown: bool = True
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class ExpectedCriterion:
     statement: str
     points: float
     properties: tuple[ExpectedProperty, ...]
-    hint: str | None = None
+    hints: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,7 @@ def judge_criterion(
         max_points=expected.points,
         seconds=round(sum(one.seconds for one in properties), 3),
         properties=properties,
-        hint=expected.hint,
+        hints=expected.hints,
     )
 
 
@@ -138,6 +140,8 @@ def judge_property(
         weight=expected.weight,
         traceback=outcome.traceback,
         counts_with=tuple(one for one in expected.needs if one in broken and outcome.verdict == "passed"),
+        visibility=expected.visibility,
+        counterexample_shown=expected.counterexample_shown,
     )
 
 

@@ -231,6 +231,7 @@ def _begin(level: levels.Level, request: Request, folder: Path, server: ForkServ
 
 def _grade(criterion: str) -> Result:
     """Grade one criterion, in one of the judges."""
+    from grader.render.students import for_students
     from grader.sandbox.process import ProcessProbe
     from grader.session import grade
 
@@ -240,5 +241,5 @@ def _grade(criterion: str) -> Result:
         observations = list(grade(level, probe, request.seed, (criterion,)))
         assert isinstance(probe, ProcessProbe)
         modules = frozenset(probe.modules)
-    report = judge(narrow(level.expected(), (criterion,)), observations)
+    report = for_students(judge(narrow(level.expected(), (criterion,)), observations))
     return Result(report.criteria[0], modules)

@@ -8,24 +8,37 @@ from dataclasses import replace
 from grader.batch.intake import Taken
 from grader.batch.ledger import Ledger
 from grader.render.gradebook import Gradebook, Status, Student, joined
+from grader.render.students import for_students
 from grader.report import LevelReport, Report
 
 
-def gradebook(ledger: Ledger, *, hints: bool = False) -> Gradebook:
-    """Return the class as it stands in the ledger, students by name; `hints` where a criterion is broken."""
+def gradebook(ledger: Ledger, *, hints: int = 0, after_deadline: bool = False) -> Gradebook:
+    """Return the class as it stands in the ledger, students by name.
+
+    The levels of each student are as the student sees them, with hints up to that stage where a criterion is
+    broken; the whole report withholds nothing.
+    """
     levels = tuple(ledger.levels())
-    known = {(level.level, one.id): one.hint for level in levels for one in level.criteria if hints}
+    known = {(level.level, one.id): one.hints[:hints] for level in levels for one in level.criteria}
     students = (student_of(ledger, one, len(levels)) for one in ledger.students())
     return Gradebook(
         tuple(hinted(level, {}) for level in levels),
-        tuple(replace(one, levels=tuple(hinted(level, known) for level in one.levels)) for one in students),
+        tuple(
+            replace(
+                one,
+                levels=tuple(
+                    for_students(hinted(level, known), after_deadline=after_deadline) for level in one.levels
+                ),
+            )
+            for one in students
+        ),
     )
 
 
-def hinted(level: LevelReport, hints: Mapping[tuple[int, str], str | None]) -> LevelReport:
+def hinted(level: LevelReport, hints: Mapping[tuple[int, str], tuple[str, ...]]) -> LevelReport:
     """Return a report with those hints, and no others, at the criteria that do not hold."""
     criteria = tuple(
-        replace(one, hint=None if one.verdict == "passed" else hints.get((level.level, one.id)))
+        replace(one, hints=() if one.verdict == "passed" else hints.get((level.level, one.id), ()))
         for one in level.criteria
     )
     return replace(level, criteria=criteria)

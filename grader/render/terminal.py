@@ -81,8 +81,8 @@ class Page:
             wanting = sorted({law for one in void for law in one.counts_with})
             self.line(f"{len(void)} of them count only once these hold: {', '.join(wanting)}", 2)
         self.line(criterion.statement, 2)
-        if criterion.hint:
-            self.line(f"hint: {criterion.hint}", 2, "italic")
+        for stage, hint in enumerate(criterion.hints, 1):
+            self.line(f"hint {stage}: {hint}", 2, "italic")
         self.line("")
         in_full = broken if self.verbose else broken[:SHOWN]
         for one in in_full:
@@ -103,8 +103,13 @@ class Page:
         self.line("")
 
     def place_shown(self, one: PropertyReport) -> str:
-        """Return the property that already showed this cause; "" for none, and for a broken law."""
-        return "" if one.verdict == "failed" else self.shown.get(cause(one), "")
+        """Return the property that already showed this cause; "" for none, and for a broken law.
+
+        Nor for one whose cause may be withheld: then all say the same.
+        """
+        return (
+            "" if one.verdict == "failed" or one.visibility != "visible" else self.shown.get(cause(one), "")
+        )
 
     def add_property(self, level: LevelReport, one: PropertyReport) -> None:
         """Add a broken property: the law, what came instead, the smallest input, how to run it again."""
