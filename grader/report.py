@@ -6,6 +6,8 @@ import types
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from specs.outcomes import Comparison
+
 SCHEMA_VERSION = 2
 
 Verdict = Literal["passed", "failed", "error", "timeout", "memory", "unstable", "not run"]
@@ -50,7 +52,9 @@ class PropertyReport:
     """Laws that do not hold, without which this one, though it holds, earns nothing; empty if it counts."""
     visibility: Visibility = "visible"
     counterexample_shown: bool = True
-    """Whether students see the counterexample where they see the message."""
+    """Whether students see the counterexample, and the comparison, where they see the message."""
+    comparison: Comparison | None = None
+    """Where the law is broken by values beside others that were wanted: a few of both."""
 
 
 @dataclass(frozen=True)

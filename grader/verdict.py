@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import get_args
 
 from grader.report import CriterionReport, LevelReport, PropertyReport, Verdict, Visibility
+from specs.outcomes import Comparison
 
 MOST_TELLING_FIRST: tuple[Verdict, ...] = (
     "failed",  # a law is broken: nothing else in the criterion can take that back
@@ -71,6 +72,7 @@ class Observation:
     counterexample: dict[str, str] | None = None
     seconds: float = 0.0
     traceback: str = ""
+    comparison: Comparison | None = None
 
 
 def judge(expected: ExpectedLevel, observed: Sequence[Observation]) -> LevelReport:
@@ -142,6 +144,7 @@ def judge_property(
         counts_with=tuple(one for one in expected.needs if one in broken and outcome.verdict == "passed"),
         visibility=expected.visibility,
         counterexample_shown=expected.counterexample_shown,
+        comparison=outcome.comparison,
     )
 
 

@@ -36,5 +36,7 @@ def seen(one: PropertyReport, *, after_deadline: bool) -> PropertyReport:
     if one.verdict == "passed":
         return one
     if one.visibility == "hidden" or (one.visibility == "after_deadline" and not after_deadline):
-        return replace(one, message=WITHHELD[one.visibility], counterexample=None, traceback="")
-    return one if one.counterexample_shown else replace(one, counterexample=None)
+        return replace(
+            one, message=WITHHELD[one.visibility], counterexample=None, traceback="", comparison=None
+        )
+    return one if one.counterexample_shown else replace(one, counterexample=None, comparison=None)

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from grader.render.command import again
+from grader.render.picture import rows
 from grader.report import CriterionReport, LevelReport, PropertyReport, Report, Verdict
 
 SHOWN = 3
@@ -120,6 +121,8 @@ class Page:
         else:
             self.shown[cause(one)] = one.id
             self.line(one.message, 4)
+            for row in rows(one.comparison, self.console.width - 6) if one.comparison else ():
+                self.console.print(Text(f"      {row}", no_wrap=True), soft_wrap=True)
             if one.traceback:
                 self.line(one.traceback.rstrip() if self.verbose else last_place(one.traceback), 6, "dim")
             if one.counterexample:

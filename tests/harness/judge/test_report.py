@@ -13,10 +13,19 @@ from hypothesis import strategies as st
 from grader.render import json as record
 from grader.report import SCHEMA_VERSION, CriterionReport, LevelReport, PropertyReport, Report, Visibility
 from grader.verdict import MOST_TELLING_FIRST
+from specs.outcomes import Comparison
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 numbers = st.floats(0, 1e6)
 verdicts = st.sampled_from(MOST_TELLING_FIRST)
+rows = st.lists(texts, max_size=3).map(tuple)
+comparisons = st.builds(
+    Comparison,
+    **dict.fromkeys(("index", "axis", "got_kind", "want_kind"), texts),
+    **dict.fromkeys(("start", "count"), st.integers(0, 99)),
+    **dict.fromkeys(("got", "want"), rows),
+    differs=st.lists(st.booleans(), max_size=3).map(tuple),
+)
 properties = st.builds(
     PropertyReport,
     id=texts,
@@ -29,6 +38,7 @@ properties = st.builds(
     traceback=texts,
     visibility=st.sampled_from(get_args(Visibility)),
     counterexample_shown=st.booleans(),
+    comparison=st.none() | comparisons,
 )
 criteria = st.builds(
     CriterionReport,
