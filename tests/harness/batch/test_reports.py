@@ -430,6 +430,24 @@ def test_gradescope_uncovers_after_the_due_date(withheld: Path, grader: Run) -> 
     assert {one["visibility"] for one in alice["tests"]} == {"visible"}, "so that the total is shown"
 
 
+def test_what_is_shown_can_be_changed_without_grading_again(
+    withheld: Path, class_folder: Path, batch: Callable[..., Any], grader: Run
+) -> None:
+    file = levels.FOLDER / "level9.toml"
+    text = file.read_text()
+    shows = text.replace('"hidden"', '"visible"').replace('"after_deadline"', '"hidden"')
+    file.write_text(shows.replace("Count on", "Look at") + "# A comment.\n")
+    lines = batch(class_folder, withheld)
+    assert all(one["remembered"] for one in lines if one["status"] == "graded")
+    for name in ("html", "gradescope"):
+        said = grader("report", withheld, "--format", name, "--student", "bob", "--hints")[1]
+        assert shown(said) == {"of_one", "order"}
+        assert "Look at your fingers." in said
+    file.write_text(text.replace("weight = 3", "weight = 4"))
+    lines = batch(class_folder, withheld)
+    assert not any(one["remembered"] for one in lines)
+
+
 def test_the_instructor_sees_everything(withheld: Path, grader: Run) -> None:
     assert shown(grader("show", withheld, "--student", "bob")[1]) == set(SAID)
 
