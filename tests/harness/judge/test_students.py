@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from grader import watch
 from grader.cli import main
 from grader.render.students import WITHHELD, seen
 from grader.render.terminal import render
@@ -63,6 +64,17 @@ def test_withheld_causes_are_not_said_to_be_one() -> None:
     text = render(Report("student", 0, "basic", "cpu", "float32", (level,), 1))
     assert text.count(WITHHELD["hidden"]) == 2
     assert "(as for c.p)" not in text
+
+
+@pytest.mark.parametrize(
+    ("visibility", "message"), [("visible", "got 1, want 2"), ("hidden", WITHHELD["hidden"])]
+)
+def test_watching_withholds_it_too(visibility: Visibility, message: str) -> None:
+    """The first broken law of a criterion is named, and what came of it only if students see that."""
+    criterion = CriterionReport("c", "C", "C holds.", "error", 0, 1, 0.1, (broken(visibility),))
+    assert (
+        watch.text_line(watch.Result(criterion, frozenset()), 1).splitlines()[1].strip() == f"c.p: {message}"
+    )
 
 
 @pytest.fixture
