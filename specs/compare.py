@@ -51,7 +51,7 @@ def expect_close(
         f"{int(wrong.sum())} of {wrong.size} values differ, by up to {worst:.2g}.{still_holds(wrong, axes)}"
         + (f" {also}" if also else "")
     )
-    broken(message, comparison.of_arrays(got, want, wrong, named(place, axes), axes))
+    broken(message, comparison.of_arrays(got, want, wrong, place, named(place, axes), axes))
 
 
 def expect_equal(got: Any, want: Any, what: str, also: str = "") -> None:

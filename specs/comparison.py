@@ -17,21 +17,26 @@ LONGEST = 12
 
 
 def of_arrays(
-    got: NDArray[Any], want: Any, wrong: NDArray[np.bool_], index: str, axes: Sequence[str] = ()
+    got: NDArray[Any],
+    want: Any,
+    wrong: NDArray[np.bool_],
+    place: Sequence[int],
+    index: str,
+    axes: Sequence[str] = (),
 ) -> Comparison:
-    """Return the line of values through the first `wrong` place, along the positions if there are any.
+    """Return the line of values through `place`, the first `wrong` one, along the positions if there are any.
 
-    `index` names that place and `axes` the axes of the array, all of one shape.
+    `index` names that place in words and `axes` the axes of the arrays, which have one shape.
     """
     wanted = np.asarray(want)
     kinds = kind(got), kind(wanted)
     if wrong.ndim == 0:
         got, wanted, wrong = got.reshape(1), wanted.reshape(1), wrong.reshape(1)
+        place = (0,)
     named = axes if len(axes) == wrong.ndim else [""] * (wrong.ndim - 1) + ["index"]
     along = named.index("position") if "position" in named else wrong.ndim - 1
     if wrong.shape[along] == 1:
         along = wrong.ndim - 1
-    place = [int(i) for i in np.argwhere(wrong)[0]]
     start = first_cell(place[along], wrong.shape[along])
     line = tuple(slice(start, start + CELLS) if axis == along else i for axis, i in enumerate(place))
     differs = [bool(one) for one in wrong[line]]

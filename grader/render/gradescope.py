@@ -1,6 +1,6 @@
 """One student's result as Gradescope's `results.json`.
 
-What a level's file shows only after the deadline stands in tests of their own, without a score, that
+What a level's file shows only after the deadline stands in tests of their own, for no points, that
 Gradescope uncovers by itself. While any test is covered it does not show the total either: that is its rule.
 """
 
@@ -54,7 +54,7 @@ def tests(student: Student) -> list[dict[str, Any]]:
 
 
 def later(student: Student) -> Iterator[dict[str, Any]]:
-    """Yield a test without a score for each criterion of which more is shown after the deadline."""
+    """Yield a test for no points for each criterion of which more is shown after the deadline."""
     now = {(level.level, one.id): one for level in student.levels for one in level.criteria}
     for level in student.report.levels if student.report else ():
         for criterion in for_students(level, after_deadline=True).criteria:
@@ -67,6 +67,8 @@ def later(student: Student) -> Iterator[dict[str, Any]]:
             if more:
                 yield {
                     "name": f"{criterion.title}: after the deadline",
+                    "score": 0.0,
+                    "max_score": 0.0,
                     "output": visible(
                         "\n".join(line for one in more for line in ("", *property_lines(one)))
                     ).strip(),

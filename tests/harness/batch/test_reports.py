@@ -56,8 +56,7 @@ GRADESCOPE = {
                     **{"output_format": FORMAT, "tags": {"type": "array", "items": TEXT}},
                     "visibility": VISIBLE,
                 },
-                # Without points a test only says something.
-                "anyOf": [{"required": ["score", "max_score"]}, {"required": ["output", "visibility"]}],
+                "required": ["score", "max_score"],
                 "additionalProperties": False,
             },
         },
@@ -423,7 +422,7 @@ def test_gradescope_uncovers_after_the_due_date(withheld: Path, grader: Run) -> 
     assert shown(json.dumps(tests["visible"])) == {"order"}
     (later,) = tests["after_due_date"]
     assert shown(json.dumps(later)) == {"of_two"}
-    assert "score" not in later
+    assert (later["score"], later["max_score"]) == (0, 0), "a test without a score would need one for all"
     assert "sums.of_one" not in later["output"]
     assert {one["visibility"] for one in record("--after-deadline")} == {"visible"}
     alice = json.loads(grader("report", withheld, "--format", "gradescope", "--student", "alice")[1])
