@@ -23,20 +23,20 @@ def of_arrays(
     place: Sequence[int],
     index: str,
     axes: Sequence[str] = (),
-) -> Comparison:
+) -> Comparison | None:
     """Return the line of values through `place`, the first `wrong` one, along the positions if there are any.
 
-    `index` names that place in words and `axes` the axes of the arrays, which have one shape.
+    `index` names that place in words and `axes` the axes of the arrays, which have one shape. None for one
+    value alone: it stands in the message.
     """
     wanted = np.asarray(want)
     kinds = kind(got), kind(wanted)
-    if wrong.ndim == 0:
-        got, wanted, wrong = got.reshape(1), wanted.reshape(1), wrong.reshape(1)
-        place = (0,)
-    named = axes if len(axes) == wrong.ndim else [""] * (wrong.ndim - 1) + ["index"]
+    if wrong.size == 1:
+        return None
+    named = axes if len(axes) == wrong.ndim else ["index"] * wrong.ndim
     along = named.index("position") if "position" in named else wrong.ndim - 1
-    if wrong.shape[along] == 1:
-        along = wrong.ndim - 1
+    if wrong.shape[along] == 1:  # along another one, the last if that is longer
+        along = max(range(wrong.ndim), key=lambda axis: (wrong.shape[axis] > 1, axis))
     start = first_cell(place[along], wrong.shape[along])
     line = tuple(slice(start, start + CELLS) if axis == along else i for axis, i in enumerate(place))
     differs = [bool(one) for one in wrong[line]]
@@ -49,11 +49,14 @@ def of_arrays(
 
 
 def of_values(got: Any, want: Any, same: Callable[[Any, Any], bool]) -> Comparison | None:
-    """Return the part of two lists or texts where they differ, however deep; None for other values."""
+    """Return the part of two lists or texts where they differ, however deep.
+
+    None for other values, and where a single value or a short text is all there is: it stands in the message.
+    """
     place: tuple[int, ...] = ()
+    if not goes_deeper(got, want):
+        return None
     while True:
-        if not (are_lists(got, want) or are_texts(got, want)):
-            return None
         at = next(
             (i for i, (a, b) in enumerate(zip(got, want, strict=False)) if not same(a, b)),
             min(len(got), len(want)),
@@ -62,7 +65,8 @@ def of_values(got: Any, want: Any, same: Callable[[Any, Any], bool]) -> Comparis
         if at == min(len(got), len(want)) or not goes_deeper(got[at], want[at]):
             break
         got, want = got[at], want[at]
-    count = max(len(got), len(want))
+    if (count := max(len(got), len(want))) == 1:
+        return None
     start = first_cell(at, count)
     pairs = [(got[i : i + 1], want[i : i + 1]) for i in range(start, min(start + CELLS, count))]
     return Comparison(
@@ -100,6 +104,8 @@ def first_cell(place: int, count: int) -> int:
 
 def number_texts(got: float, want: float, differs: bool) -> tuple[str, str]:
     """Return two numbers as texts; with more digits where they differ and would look alike."""
+    if isinstance(got, int) and isinstance(want, int):
+        return str(got), str(want)
     for digits in (5, 9, 17):
         texts = f"{got:.{digits}g}", f"{want:.{digits}g}"
         if texts[0] != texts[1] or not differs:

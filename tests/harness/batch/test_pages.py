@@ -45,7 +45,7 @@ CONTRAST = """(() => {
     return .2126 * part[0] + .7152 * part[1] + .0722 * part[2]; };
   const paper = light(getComputedStyle(document.body).backgroundColor);
   const found = {};
-  for (const what of ["body", ".quiet", "a", "h1", "pre", ".picture td", ".picture caption"]) {
+  for (const what of ["body", ".quiet", "a", "h1", "pre", ".picture td", ".scroll > p"]) {
     const one = document.querySelector(what);
     if (!one) continue;
     const ink = light(getComputedStyle(one).color);

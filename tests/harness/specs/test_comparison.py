@@ -51,7 +51,7 @@ def test_an_array_is_shown_along_its_positions() -> None:
         ((4, 30), ("position", "channel"), (3, 1), "position", 0, 4),
         ((1, 30), ("position", "channel"), (0, 12), "channel", 8, 30),
         ((2, 1, 3), AXES, (1, 0, 1), "channel", 0, 3),
-        ((), (), (), "index", 0, 1),
+        ((30, 1), (), (3, 0), "index", 0, 30),
     ],
 )
 def test_the_first_difference_is_among_what_is_shown(
@@ -101,10 +101,14 @@ def test_lists_and_texts() -> None:
     assert deep.got_kind == "text of 21 characters"
 
 
-@pytest.mark.parametrize(("got", "want"), [(1, 2), (None, [1]), ([1], "1"), ({"a": 1}, {"a": 2}), ("", 0)])
+@pytest.mark.parametrize(
+    ("got", "want"),
+    [(1, 2), (None, [1]), ([1], "1"), ({"a": 1}, {"a": 2}), ("int32", "int64"), ([1], [2]), ([[]], [[3]])],
+)
 def test_what_has_no_parts_has_no_picture(got: Any, want: Any) -> None:
     """A message is enough there."""
     assert seen(got, want) is None
+    assert seen(np.ones((1, 1)), np.zeros((1, 1))) is None
 
 
 values = st.recursive(
