@@ -17,6 +17,8 @@ from specs.outcomes import GraderFault
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 """The environment in which torch must be imported: two threads and one parallel region hang every fork."""
 
+FORKABLE = {**ONE_THREAD, "CUDA_VISIBLE_DEVICES": ""}
+"""The same where torch is used before a fork: the first `backward` starts a thread for each GPU it sees."""
 
 LIBRARIES = ("tiktoken", "rustbpe")
 """What submissions import beside torch and the standard library."""
@@ -27,9 +29,9 @@ def prepare(more: Iterable[str] = ()) -> None:
 
     Raises GraderFault if the environment lets torch start threads, or if a thread runs already.
     """
-    wrong = sorted(name for name, value in ONE_THREAD.items() if os.environ.get(name) != value)
+    wrong = [f"{name}={value}" for name, value in FORKABLE.items() if os.environ.get(name) != value]
     if wrong:
-        raise GraderFault(f"{', '.join(wrong)} must be 1 before torch is imported, or forks hang")
+        raise GraderFault(f"{', '.join(wrong)} must be set before torch is imported, or forks hang")
     import torch
 
     from specs.probes import ledger
