@@ -18,7 +18,7 @@ ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_
 """The environment in which torch must be imported: two threads and one parallel region hang every fork."""
 
 FORKABLE = {**ONE_THREAD, "CUDA_VISIBLE_DEVICES": ""}
-"""The same where torch is used before a fork: the first `backward` starts a thread for each GPU it sees."""
+"""The same, and no GPU: a fork that starts one takes a second and memory for it, and none needs it."""
 
 LIBRARIES = ("tiktoken", "rustbpe")
 """What submissions import beside torch and the standard library."""
@@ -74,7 +74,10 @@ def _use_torch() -> None:
         # Its first construction imports torch._dynamo, 0.9 s.
         optimizer = torch.optim.Adam(layer.parameters())
         rows = layer(torch.ones(1, 2, 2, 4))
-        F.scaled_dot_product_attention(rows, rows, rows, is_causal=True).sum().backward()  # type: ignore[no-untyped-call]  # torch types this in part
+        total = F.scaled_dot_product_attention(rows, rows, rows, is_causal=True).sum()
+        # Where torch knows CUDA, `backward` starts the driver, and the driver a thread, GPU or not.
+        if not torch.backends.cuda.is_built():
+            total.backward()  # type: ignore[no-untyped-call]  # torch types this in part
         optimizer.step()
         with torch.inference_mode():
             torch.multinomial(torch.softmax(rows[0, 0].detach(), -1), 1, generator=torch.Generator())
