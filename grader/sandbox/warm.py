@@ -75,9 +75,9 @@ def _use_torch() -> None:
         optimizer = torch.optim.Adam(layer.parameters())
         rows = layer(torch.ones(1, 2, 2, 4))
         total = F.scaled_dot_product_attention(rows, rows, rows, is_causal=True).sum()
-        # Where torch knows CUDA, `backward` starts the driver, and the driver a thread, GPU or not.
-        if not torch.backends.cuda.is_built():
+        # Where torch knows CUDA, these start the driver, and the driver a thread, GPU or not.
+        if torch.version.cuda is None:
             total.backward()  # type: ignore[no-untyped-call]  # torch types this in part
-        optimizer.step()
+            optimizer.step()
         with torch.inference_mode():
             torch.multinomial(torch.softmax(rows[0, 0].detach(), -1), 1, generator=torch.Generator())
