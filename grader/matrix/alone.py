@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from grader.sandbox.warm import ONE_THREAD
+from grader.sandbox.warm import FORKABLE
 
 Command = Callable[[argparse.Namespace], int]
 HERE = "NANOGRADER_ALONE"
@@ -29,7 +29,7 @@ def alone(command: Command) -> Command:
             stream.flush()
         # The interpreter must find this very grader, from whatever folder.
         paths = [str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
-        ours = {**ONE_THREAD, HERE: "1", "PYTHONPATH": os.pathsep.join(paths)}
+        ours = {**FORKABLE, HERE: "1", "PYTHONPATH": os.pathsep.join(paths)}
         process = subprocess.Popen(said, env={**os.environ, **ours})
         while True:
             try:

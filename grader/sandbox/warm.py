@@ -17,6 +17,8 @@ from specs.outcomes import GraderFault
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 """The environment in which torch must be imported: two threads and one parallel region hang every fork."""
 
+FORKABLE = {**ONE_THREAD, "CUDA_VISIBLE_DEVICES": ""}
+"""The same, and no GPU: a fork that starts one takes a second and memory for it, and none needs it."""
 
 LIBRARIES = ("tiktoken", "rustbpe")
 """What submissions import beside torch and the standard library."""
@@ -27,9 +29,9 @@ def prepare(more: Iterable[str] = ()) -> None:
 
     Raises GraderFault if the environment lets torch start threads, or if a thread runs already.
     """
-    wrong = sorted(name for name, value in ONE_THREAD.items() if os.environ.get(name) != value)
+    wrong = [f"{name}={value}" for name, value in FORKABLE.items() if os.environ.get(name) != value]
     if wrong:
-        raise GraderFault(f"{', '.join(wrong)} must be 1 before torch is imported, or forks hang")
+        raise GraderFault(f"{', '.join(wrong)} must be set before torch is imported, or forks hang")
     import torch
 
     from specs.probes import ledger
@@ -72,7 +74,10 @@ def _use_torch() -> None:
         # Its first construction imports torch._dynamo, 0.9 s.
         optimizer = torch.optim.Adam(layer.parameters())
         rows = layer(torch.ones(1, 2, 2, 4))
-        F.scaled_dot_product_attention(rows, rows, rows, is_causal=True).sum().backward()  # type: ignore[no-untyped-call]  # torch types this in part
-        optimizer.step()
+        total = F.scaled_dot_product_attention(rows, rows, rows, is_causal=True).sum()
+        # Where torch knows CUDA, these start the driver, and the driver a thread, GPU or not.
+        if torch.version.cuda is None:
+            total.backward()  # type: ignore[no-untyped-call]  # torch types this in part
+            optimizer.step()
         with torch.inference_mode():
             torch.multinomial(torch.softmax(rows[0, 0].detach(), -1), 1, generator=torch.Generator())

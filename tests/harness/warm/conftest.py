@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from grader.sandbox.warm import ONE_THREAD
+from grader.sandbox.warm import FORKABLE
 
 ROOT = Path(__file__).parents[3]
 
@@ -34,5 +34,5 @@ def run_python(*arguments: str, **variables: str) -> subprocess.CompletedProcess
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, **ONE_THREAD, "PYTHONPATH": path, **variables},
+        env={**os.environ, **FORKABLE, "PYTHONPATH": path, **variables},
     )

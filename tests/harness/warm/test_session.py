@@ -98,7 +98,7 @@ PREPARE = "from grader.sandbox import warm; warm.prepare()"
 
 def test_a_session_refuses_an_environment_in_which_forks_may_hang() -> None:
     done = run_python("-c", PREPARE, OMP_NUM_THREADS="2")
-    assert "OMP_NUM_THREADS must be 1 before torch is imported" in done.stderr
+    assert "OMP_NUM_THREADS=1 must be set before torch is imported" in done.stderr
 
 
 def test_a_session_refuses_to_fork_beside_a_thread() -> None:
