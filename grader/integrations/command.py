@@ -31,9 +31,7 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         one.set_defaults(command=export_command, platform=name, minutes=None, shards=0, install="", image="")
         one.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder to write")
         one.add_argument("--level", required=True, help="the number of a level, or all")
-        one.add_argument(
-            "--seed", type=natural, default=0, help="chooses the inputs (default: %(default)s)"
-        )
+        one.add_argument("--seed", type=natural, default=0, help="chooses the inputs (default: %(default)s)")
         one.add_argument(
             "--isolation",
             choices=ISOLATIONS,
@@ -74,7 +72,7 @@ def add_options_of_one_submission(command: argparse.ArgumentParser) -> None:
         "--minutes",
         type=positive,
         metavar="M",
-        help="after how long a grading is given up, without a mark (default: what the levels allow, and 5 more)",
+        help="after how long a grading is given up, without a mark (default: 5 more than the levels allow)",
     )
 
 

@@ -82,9 +82,7 @@ class Course:
             "SHARDS": self.shards or None,
             "INSTALL": self.install or None,
         }
-        lines = [
-            f"GRADER_{name}={shlex.quote(str(one))}" for name, one in values.items() if one is not None
-        ]
+        lines = [f"GRADER_{name}={shlex.quote(str(one))}" for name, one in values.items() if one is not None]
         return "\n".join(["# How the course is graded.", *lines]) + "\n"
 
     def with_wheel(self) -> tuple[Course, Mapping[str, bytes]]:

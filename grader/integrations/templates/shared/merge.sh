@@ -30,5 +30,4 @@ if [ -d "$GRADER_OUT/results" ]; then
     mv "$GRADER_OUT/results" "$GRADER_OUT/results-before-$(date -u +%Y%m%dT%H%M%S)-$$"
 fi
 mv "$fresh" "$GRADER_OUT/results"
-grader show "$GRADER_OUT/results"
 grader report "$GRADER_OUT/results" --format csv --out "$GRADER_OUT/gradebook.csv"
