@@ -38,7 +38,8 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         help="write the results of a class for people and for other tools",
         description="csv, canvas and junit are one file for the class, on stdout or in --out FILE. "
         "gradescope, classroom, annotations and prairielearn are one file for each student, in the folder "
-        "--out DIR, or on stdout for one --student. html is a page for the class and one for each student, in --out DIR.",
+        "--out DIR, or on stdout for one --student. html is a page for the class and one for each student, "
+        "in --out DIR.",
     )
     report.set_defaults(command=report_command)
     report.add_argument("results", type=Path, metavar="RESULTS", help="a folder that `grader batch` made")
