@@ -9,7 +9,7 @@ from pathlib import Path
 
 from grader.batch import classbook
 from grader.batch.ledger import Ledger
-from grader.render import annotations, classpage, classroom, csv, gradescope, junit, prairielearn, studentpage
+from grader.render import classpage, classroom, csv, github, gradescope, junit, prairielearn, studentpage
 from grader.render.gradebook import Gradebook, Student
 from grader.run import UsageError
 
@@ -23,7 +23,7 @@ OF_A_CLASS: Mapping[str, Callable[[Gradebook], str]] = {
 OF_A_STUDENT: Mapping[str, tuple[Callable[[Gradebook, Student], str | None], str]] = {
     "gradescope": (gradescope.render, ".json"),
     "classroom": (classroom.render, ".txt"),
-    "annotations": (annotations.render, ".txt"),
+    "annotations": (github.render, ".txt"),
     "prairielearn": (prairielearn.render, ".json"),
 }
 """Formats with a file for each student, and how it ends."""

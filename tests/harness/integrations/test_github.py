@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped, unused-ignore]  # its stubs are a package of their own
 
-from grader.render import annotations
+from grader.render import github
 
 from .conftest import Shell, exported, fake_python, put, submission
 
@@ -129,7 +129,7 @@ def test_namespaces_are_allowed_where_they_are_not(step: Step, programs: Path) -
 
 def test_a_submission_cannot_forge_a_command() -> None:
     said = "wrong\n::set-output name=result::forged\r##[error]forged 100%0A"
-    line = annotations.command("a: b, c\nd", said)
+    line = github.command("a: b, c\nd", said)
     assert line == (
         "::error title=a%3A b%2C c%0Ad::wrong%0A: :set-output name=result: :forged\\r"
         "# #[error]forged 100%250A\n"
