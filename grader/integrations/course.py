@@ -24,9 +24,9 @@ ROOT_WITH_NAMESPACES = {
 }
 """What isolation strict needs of a container.
 
-With all other capabilities dropped the reference is graded. Without CHOWN, SETGID, SETUID or SYS_ADMIN strict does
-not work; SETPCAP takes capabilities from the submission for good, KILL ends processes of its user, and DAC_OVERRIDE
-writes to a volume that is another's.
+With all other capabilities dropped the reference is graded. Without CHOWN, SETGID, SETUID or SYS_ADMIN strict
+does not work; SETPCAP takes capabilities from the submission for good, KILL ends processes of its user, and
+DAC_OVERRIDE writes to a volume that is another's.
 """
 
 NO_PRIVILEGES = {

@@ -99,12 +99,18 @@ def test_an_isolation_that_does_not_work_is_not_replaced(shell: Shell, root: Pat
 
 
 def test_what_takes_too_long_leaves_no_result(shell: Shell, root: Path, programs: Path) -> None:
-    put(programs, "timeout", f'echo "$@" > {programs}/asked; exit 124')
+    put(
+        programs,
+        "timeout",
+        f'echo "$@" > {programs}/asked; stat -c %a "$(dirname "$8")" >> {programs}/asked; exit 124',
+    )
     hand_in(root, "right")
     code, found, said = run(shell, root)
     assert (code, found) == (124, None)
     assert "124: it took over 1 minutes" in said
-    assert (programs / "asked").read_text().startswith("-k 30 60 grader batch ")
+    asked, mode = (programs / "asked").read_text().splitlines()
+    assert asked.startswith("-k 30 60 grader batch ")
+    assert mode == "755", "another user can come to the submission"
 
 
 def test_a_report_that_cannot_be_made_leaves_no_result(shell: Shell, root: Path, programs: Path) -> None:

@@ -167,10 +167,11 @@ def test_a_driver_that_fails_reports_nothing(
 ) -> None:
     assert submissions.is_dir()
     put(programs, "ray", "exit 0")
-    put(programs, "grader", "exit 2")
+    put(programs, "grader", f'echo "$1" >> {programs}/asked; exit 2')
     done, out = grade(shell, course, "ray")
     assert done.returncode == 3
     assert not out.exists()
+    assert (programs / "asked").read_text() == "batch\n"
 
 
 def test_wrong_usage(shell: Shell, course: Path) -> None:
