@@ -104,6 +104,16 @@ def test_a_repository_without_the_package_is_told_so(step: Step, tmp_path: Path)
     )
 
 
+def test_a_file_cannot_be_named_as_a_command(step: Step, repository: Path, tmp_path: Path) -> None:
+    shutil.copytree(submission(tmp_path, "x", "right"), repository, dirs_exist_ok=True)
+    (repository / "nanochat" / "a\n::error::forged").symlink_to("b")
+    done = step("Grade")
+    assert done.returncode == 0, done.stderr
+    assert "a ::error::forged is a symbolic link" in done.stdout
+    said = done.stdout + done.stderr + step("Show what does not hold").stdout
+    assert not [line for line in said.splitlines() if line.lstrip().startswith("::error::")]
+
+
 def test_a_fault_of_the_grader_reports_no_points(step: Step, repository: Path, tmp_path: Path) -> None:
     shutil.copytree(submission(tmp_path, "x", "fault"), repository, dirs_exist_ok=True)
     done = step("Grade")
