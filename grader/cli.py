@@ -131,12 +131,13 @@ def add_instructors_commands(commands: argparse._SubParsersAction[argparse.Argum
     if importlib.util.find_spec("grader.bugs") is not None:
         from grader.batch import command as batch
         from grader.bugs import command as variants
+        from grader.integrations import command as export
         from grader.matrix import command as mutate
 
-        for part in (variants, mutate, batch):
+        for part in (variants, mutate, batch, export):
             part.add_to(commands)
         return
-    for name in ("variants", "mutate", "batch", "merge", "show", "regrade", "report"):
+    for name in ("variants", "mutate", "batch", "merge", "show", "regrade", "report", "export"):
         # No prefix of options that anybody can type: whatever it is called with, it says the same.
         absent = commands.add_parser(
             name, help="not in this copy, which is for students", prefix_chars="\0", add_help=False
