@@ -33,6 +33,13 @@ def add_hints(command: argparse.ArgumentParser) -> None:
     )
 
 
+def add_show_hidden(command: argparse.ArgumentParser) -> None:
+    """Add `--show-hidden`."""
+    command.add_argument(
+        "--show-hidden", action="store_true", help="also what the file of the level withholds from students"
+    )
+
+
 def hint_stage(text: str) -> int:
     """Return the last stage of hints to show."""
     if text not in map(str, range(1, MOST_HINTS + 1)):

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from grader import doctor, watch
-from grader.arguments import add_hints, natural, positive
+from grader.arguments import add_hints, add_show_hidden, natural, positive
 from grader.report import Report
 from grader.run import (
     Request,
@@ -131,12 +131,13 @@ def add_instructors_commands(commands: argparse._SubParsersAction[argparse.Argum
     if importlib.util.find_spec("grader.bugs") is not None:
         from grader.batch import command as batch
         from grader.bugs import command as variants
+        from grader.integrations import command as export
         from grader.matrix import command as mutate
 
-        for part in (variants, mutate, batch):
+        for part in (variants, mutate, batch, export):
             part.add_to(commands)
         return
-    for name in ("variants", "mutate", "batch", "merge", "show", "regrade", "report"):
+    for name in ("variants", "mutate", "batch", "merge", "show", "regrade", "report", "export"):
         # No prefix of options that anybody can type: whatever it is called with, it says the same.
         absent = commands.add_parser(
             name, help="not in this copy, which is for students", prefix_chars="\0", add_help=False
@@ -154,9 +155,7 @@ def absent_command(options: argparse.Namespace) -> int:
 def add_output_options(command: argparse.ArgumentParser) -> None:
     """Add what says how a report is shown."""
     add_hints(command)
-    command.add_argument(
-        "--show-hidden", action="store_true", help="also what the file of the level withholds from students"
-    )
+    add_show_hidden(command)
     command.add_argument(
         "--verbose", action="store_true", help="show every broken property in full, and what was printed"
     )

@@ -152,7 +152,7 @@ def change_json(one: Change) -> str:
 def text_line(one: Finished) -> str:
     """Return a line for a person."""
     if one.refused:
-        return f"{one.student}  level {one.level}  rejected: {one.refused}"
+        return f"{one.student}  level {one.level}  rejected: {' '.join(one.refused.split())}"
     if one.report is None:
         return f"{one.student}  level {one.level}  held, the grader failed: {' '.join(one.fault.split())}"
     hold = sum(criterion.verdict == "passed" for criterion in one.report.criteria)

@@ -10,7 +10,7 @@ from pathlib import Path
 from grader.arguments import add_hints
 from grader.batch import classbook
 from grader.batch.ledger import Ledger
-from grader.render import classpage, classroom, csv, gradescope, junit, prairielearn, studentpage
+from grader.render import classpage, classroom, csv, github, gradescope, junit, prairielearn, studentpage
 from grader.render.gradebook import Gradebook, Student
 from grader.run import UsageError
 
@@ -24,6 +24,7 @@ OF_A_CLASS: Mapping[str, Callable[[Gradebook], str]] = {
 OF_A_STUDENT: Mapping[str, tuple[Callable[[Gradebook, Student], str | None], str]] = {
     "gradescope": (gradescope.render, ".json"),
     "classroom": (classroom.render, ".txt"),
+    "annotations": (github.render, ".txt"),
     "prairielearn": (prairielearn.render, ".json"),
 }
 """Formats with a file for each student, and how it ends."""
@@ -37,8 +38,9 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
         "report",
         help="write the results of a class for people and for other tools",
         description="csv, canvas and junit are one file for the class, on stdout or in --out FILE. "
-        "gradescope, classroom and prairielearn are one file for each student, in the folder --out DIR, or "
-        "on stdout for one --student. html is a page for the class and one for each student, in --out DIR.",
+        "gradescope, classroom, annotations and prairielearn are one file for each student, in the folder "
+        "--out DIR, or on stdout for one --student. html is a page for the class and one for each student, "
+        "in --out DIR.",
     )
     report.set_defaults(command=report_command)
     report.add_argument("results", type=Path, metavar="RESULTS", help="a folder that `grader batch` made")

@@ -17,7 +17,7 @@ Files = dict[str, bytes]
 ROOTS = ("grader/__main__.py", "grader/cli.py", "grader/sandbox/child.py")
 """Where grading starts: as a command, and in the process of a submission."""
 
-FOR_INSTRUCTORS = ("grader.batch", "grader.bugs", "grader.matrix")
+FOR_INSTRUCTORS = ("grader.batch", "grader.bugs", "grader.integrations", "grader.matrix")
 """Packages that no released copy has. The command line says so where they are missing."""
 
 PROJECT_FILES = ("LICENSE", "pyproject.toml", "setup.sh", "tests/conftest.py")

@@ -85,7 +85,7 @@ def test_links_and_paths_lead_somewhere(document: str) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", text):
         assert target.startswith("http") or (ROOT / target).exists(), target
     for path in re.findall(
-        r"`((?:specs|grader|tests|notebooks|benchmarks|reference|student)/[\w./-]*)`", text
+        r"`((?:specs|grader|tests|notebooks|benchmarks|reference|student|integrations)/[\w./-]*)`", text
     ):
         assert (ROOT / path).exists(), path
 

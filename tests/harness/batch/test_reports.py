@@ -395,7 +395,7 @@ def test_every_format_withholds_what_the_level_says(withheld: Path, grader: Run)
             return base64.b64decode(said.removeprefix("result=")).decode()
         return said
 
-    for name in ("html", "prairielearn", "classroom", "junit"):
+    for name in ("html", "prairielearn", "classroom", "junit", "annotations"):
         before, after = report(name), report(name, "--after-deadline")
         assert (shown(before), shown(after)) == ({"order"}, {"order", "of_two"}), name
         assert "What came instead is shown after the deadline." in before
@@ -447,8 +447,11 @@ def test_what_is_shown_can_be_changed_without_grading_again(
     assert not any(one["remembered"] for one in lines)
 
 
-def test_the_instructor_sees_everything(withheld: Path, grader: Run) -> None:
-    assert shown(grader("show", withheld, "--student", "bob")[1]) == set(SAID)
+def test_the_instructor_sees_everything_who_asks_for_it(withheld: Path, grader: Run) -> None:
+    for more in ((), ("--json",)):
+        words = ("show", withheld, "--student", "bob", *more)
+        assert shown(grader(*words)[1]) == {"order"}, "a workflow may hand it to the student"
+        assert shown(grader(*words, "--show-hidden")[1]) == set(SAID)
 
 
 def in_a_browser(page: Path, script: str, size: str = "390,800") -> str:

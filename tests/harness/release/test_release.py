@@ -114,7 +114,7 @@ def test_the_bundle_says_that_it_has_no_catalogue(bundle: Path, words: list[str]
     )
 
 
-@pytest.mark.parametrize("command", ["batch", "merge", "show", "regrade", "report"])
+@pytest.mark.parametrize("command", ["batch", "merge", "show", "regrade", "report", "export"])
 def test_the_bundle_grades_no_classes(bundle: Path, command: str) -> None:
     result = inside(bundle, "-m", "grader", command, "--out", "x")
     assert result.returncode == 2
