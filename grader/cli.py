@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from grader import doctor, watch
-from grader.arguments import natural, positive
+from grader.arguments import add_hints, add_show_hidden, natural, positive
 from grader.report import Report
 from grader.run import (
     Request,
@@ -154,7 +154,8 @@ def absent_command(options: argparse.Namespace) -> int:
 
 def add_output_options(command: argparse.ArgumentParser) -> None:
     """Add what says how a report is shown."""
-    command.add_argument("--hints", action="store_true", help="show a hint for each broken criterion")
+    add_hints(command)
+    add_show_hidden(command)
     command.add_argument(
         "--verbose", action="store_true", help="show every broken property in full, and what was printed"
     )
@@ -178,6 +179,7 @@ def run_command(options: argparse.Namespace) -> int:
     if options.list:
         show(list_expected(levels))
         return PASSED
+    tell_most_hints(levels, options.hints)
     request = Request(
         submission=options.submission,
         levels=levels,
@@ -191,6 +193,16 @@ def run_command(options: argparse.Namespace) -> int:
         echo=options.verbose,
     )
     return grade_and_show(request, options)
+
+
+def tell_most_hints(numbers: Sequence[int], asked: int) -> None:
+    """Say where a level's file shows fewer stages of hints than were asked for."""
+    from grader import levels
+
+    for number in numbers if asked else ():
+        most = levels.read(number).hint_stages
+        if most is not None and most < asked:
+            say(f"grader: level {number} shows hints up to stage {most}: its file says so")
 
 
 def replay_command(options: argparse.Namespace) -> int:
@@ -217,6 +229,10 @@ def grade_and_show(request: Request, options: argparse.Namespace) -> int:
         report = grade_submission(request, progress)
 
     from grader.render import json as record
+    from grader.render.students import report_for_students
+
+    if not options.show_hidden:
+        report = report_for_students(report)
 
     if file:
         try:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from grader.render.escape import visible
+from specs.outcomes import Comparison
 
 LONGEST_VALUE = 200
+LONGEST_CELL = 40
+"""Of one value in a comparison; they are shorter than that where they are made."""
 MOST_NUMBERS = 8
 """An array of up to so many numbers is shown whole."""
 
@@ -48,6 +52,17 @@ def array_written(array: np.ndarray[Any, Any]) -> str:
         return f"{name} {array.reshape(-1)[:3].tolist()}…"
     first = ", ".join(f"{number:.4g}" for number in array.reshape(-1)[:3].tolist())
     return f"{name} {first}, … between {array.min():.4g} and {array.max():.4g}"
+
+
+def describe_comparison(seen: Comparison | None) -> Comparison | None:
+    """Return a comparison whose texts are safe to show, and short."""
+    if seen is None:
+        return None
+    got, want = (tuple(printable(one, LONGEST_CELL) for one in row) for row in (seen.got, seen.want))
+    index, axis, got_kind, want_kind = (
+        printable(one, LONGEST_VALUE) for one in (seen.index, seen.axis, seen.got_kind, seen.want_kind)
+    )
+    return replace(seen, index=index, axis=axis, got=got, want=want, got_kind=got_kind, want_kind=want_kind)
 
 
 def printable(text: str, longest: int) -> str:

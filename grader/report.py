@@ -6,7 +6,9 @@ import types
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-SCHEMA_VERSION = 1
+from specs.outcomes import Comparison
+
+SCHEMA_VERSION = 2
 
 Verdict = Literal["passed", "failed", "error", "timeout", "memory", "unstable", "not run"]
 """How a property, or a criterion, came out.
@@ -18,6 +20,14 @@ timeout   it did not answer within its time limit
 memory    it asked for more memory than its limit
 unstable  a failure that did not happen again with the same input
 not run   there is no outcome: never counted as passed
+"""
+
+Visibility = Literal["visible", "after_deadline", "hidden"]
+"""What students see of a broken law beside its title, verdict and points.
+
+visible         what came instead, and the smallest input that shows it
+after_deadline  these only once the deadline has passed
+hidden          never
 """
 
 T = TypeVar("T")
@@ -40,6 +50,11 @@ class PropertyReport:
     traceback: str = ""
     counts_with: tuple[str, ...] = ()
     """Laws that do not hold, without which this one, though it holds, earns nothing; empty if it counts."""
+    visibility: Visibility = "visible"
+    counterexample_shown: bool = True
+    """Whether students see the counterexample, and the comparison, where they see the message."""
+    comparison: Comparison | None = None
+    """Where the law is broken by values beside others that were wanted: a few of both."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +70,8 @@ class CriterionReport:
     max_points: float
     seconds: float
     properties: tuple[PropertyReport, ...]
-    hint: str | None = None
-    """None unless hints were asked for."""
+    hints: tuple[str, ...] = ()
+    """By stage, as far as they were asked for."""
 
     @property
     def broken(self) -> tuple[PropertyReport, ...]:
@@ -109,8 +124,8 @@ class Report:
         version = record.get("schema_version") if isinstance(record, dict) else None
         if version != SCHEMA_VERSION:
             raise ValueError(
-                f"report: schema_version is {version!r}, want {SCHEMA_VERSION}: "
-                "not a report of grader, or one of another version"
+                f"report: schema_version is {version!r}, want {SCHEMA_VERSION}: not a report of grader, "
+                "or one of another version; grade the submission again, or use the version that wrote it"
             )
         report: Report = _read(cls, record, "report")
         return report
@@ -131,7 +146,7 @@ def _read(kind: Any, value: object, where: str) -> Any:
         return value
     if kind is float and type(value) in (int, float):
         return value
-    if kind in (int, str) and type(value) is kind:
+    if kind in (int, str, bool) and type(value) is kind:
         return value
     raise ValueError(f"{where}: got {value!r:.100}, want {_written(kind)}")
 

@@ -51,7 +51,8 @@ class Request:
     dtype: str = "float32"
     only: tuple[str, ...] = ()
     """Ids of criteria and properties; empty for everything."""
-    hints: bool = False
+    hints: int = 0
+    """The last stage of hints to give, 0 for none."""
     jobs: int = 1
     """Processes that judge, each with a process of the submission; one if it runs in this process."""
     echo: bool = False

@@ -15,14 +15,16 @@ from typing import Any
 
 from hypothesis.errors import Flaky, HypothesisException
 
-from grader.describe import describe_case, printable
+from grader.describe import describe_case, describe_comparison, printable
 from grader.levels import Level
 from grader.report import Verdict
 from grader.seeding import has_cases, make_repeatable, sow, without_cases
 from grader.verdict import Observation
 from specs.law import Law
 from specs.outcomes import (
+    Comparison,
     GraderFault,
+    LawBroken,
     SubmissionMemory,
     SubmissionRaised,
     SubmissionStopped,
@@ -134,6 +136,7 @@ def observe_run(law: Law, probe: Probe, run: Callable[[Probe], None]) -> Observa
     start = time.perf_counter()
     verdict: Verdict = "passed"
     message = trace = ""
+    comparison: Comparison | None = None
     try:
         with warnings.catch_warnings():
             # NumPy says when an answer overflows; the property says it better.
@@ -145,6 +148,7 @@ def observe_run(law: Law, probe: Probe, run: Callable[[Probe], None]) -> Observa
         raise
     except AssertionError as error:
         verdict, message = "failed", str(error) or "an assertion of the property does not hold"
+        comparison = describe_comparison(error.comparison) if isinstance(error, LawBroken) else None
     except SubmissionRaised as error:
         verdict, message, trace = "error", str(error), error.traceback
     except SubmissionStopped as error:
@@ -168,6 +172,7 @@ def observe_run(law: Law, probe: Probe, run: Callable[[Probe], None]) -> Observa
         None if verdict == "passed" else describe_case(law.case),
         time.perf_counter() - start,
         printable(trace, LONGEST_TRACEBACK),
+        comparison,
     )
 
 

@@ -6,7 +6,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import get_args
 
-from grader.report import CriterionReport, LevelReport, PropertyReport, Verdict
+from grader.report import CriterionReport, LevelReport, PropertyReport, Verdict, Visibility
+from specs.outcomes import Comparison
 
 MOST_TELLING_FIRST: tuple[Verdict, ...] = (
     "failed",  # a law is broken: nothing else in the criterion can take that back
@@ -32,6 +33,8 @@ class ExpectedProperty:
     needs: tuple[str, ...] = ()
     """Laws without which this one earns nothing: it compares answers with each other, or says that something
     does not happen, and so holds for a submission that does nothing."""
+    visibility: Visibility = "visible"
+    counterexample_shown: bool = True
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class ExpectedCriterion:
     statement: str
     points: float
     properties: tuple[ExpectedProperty, ...]
-    hint: str | None = None
+    hints: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ class Observation:
     counterexample: dict[str, str] | None = None
     seconds: float = 0.0
     traceback: str = ""
+    comparison: Comparison | None = None
 
 
 def judge(expected: ExpectedLevel, observed: Sequence[Observation]) -> LevelReport:
@@ -118,7 +122,7 @@ def judge_criterion(
         max_points=expected.points,
         seconds=round(sum(one.seconds for one in properties), 3),
         properties=properties,
-        hint=expected.hint,
+        hints=expected.hints,
     )
 
 
@@ -138,6 +142,9 @@ def judge_property(
         weight=expected.weight,
         traceback=outcome.traceback,
         counts_with=tuple(one for one in expected.needs if one in broken and outcome.verdict == "passed"),
+        visibility=expected.visibility,
+        counterexample_shown=expected.counterexample_shown,
+        comparison=outcome.comparison,
     )
 
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from grader import levels
+from grader.render.students import seen
 from grader.report import CriterionReport
 from grader.run import (
     Request,
@@ -202,7 +203,10 @@ def text_line(result: Result, seconds: float) -> str:
     when = "unchanged" if result.remembered else f"{seconds:.1f} s"
     line = f"{one.id:<10} {one.verdict:<8} {hold} of {len(one.properties)} laws hold ({when})"
     broken = next((law for law in one.properties if law.verdict != "passed"), None)
-    return line if broken is None else f"{line}\n           {broken.id}: {broken.message.splitlines()[0]}"
+    if broken is None:
+        return line
+    said = seen(broken, after_deadline=False).message
+    return f"{line}\n           {broken.id}: {said.splitlines()[0]}"
 
 
 def json_line(result: Result, seconds: float) -> str:

@@ -8,7 +8,8 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from specs.outcomes import LawBroken, SubmissionRaised
+from specs import comparison
+from specs.outcomes import Comparison, LawBroken, SubmissionRaised
 from specs.tolerances import Tolerance
 
 LONGEST = 300
@@ -43,13 +44,14 @@ def expect_close(
         return
     place = tuple(int(i) for i in np.argwhere(wrong)[0])
     worst = float(np.nanmax(difference)) if np.isfinite(difference).any() else float("nan")
-    broken(
+    message = (
         f"{what}: the first difference is at {named(place, axes)}, "
         f"got {actual[place]:.6g}, want {expected[place]:.6g} "
         f"(difference {difference[place]:.2g}, allowed {bound[place]:.2g}). "
         f"{int(wrong.sum())} of {wrong.size} values differ, by up to {worst:.2g}.{still_holds(wrong, axes)}"
         + (f" {also}" if also else "")
     )
+    broken(message, comparison.of_arrays(got, want, wrong, place, named(place, axes), axes))
 
 
 def expect_equal(got: Any, want: Any, what: str, also: str = "") -> None:
@@ -69,7 +71,8 @@ def expect_equal(got: Any, want: Any, what: str, also: str = "") -> None:
             where = (
                 f" They differ first at index {agree}: got {quoted(got[agree])}, want {quoted(want[agree])}."
             )
-    broken(f"{what}: got {quoted(got)}, want {quoted(want)}.{where}" + (f" {also}" if also else ""))
+    message = f"{what}: got {quoted(got)}, want {quoted(want)}.{where}" + (f" {also}" if also else "")
+    broken(message, comparison.of_values(got, want, same))
 
 
 def expect_differs(got: Any, other: NDArray[Any], least: float, what: str) -> None:
@@ -113,9 +116,9 @@ def expect(condition: bool, message: str) -> None:
         broken(message)
 
 
-def broken(message: str) -> NoReturn:
+def broken(message: str, seen: Comparison | None = None) -> NoReturn:
     """Raise LawBroken: the one place where a property says that a law does not hold."""
-    raise LawBroken(message)
+    raise LawBroken(message, seen)
 
 
 def as_numbers(value: Any, what: str) -> NDArray[np.float64]:

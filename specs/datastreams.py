@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from specs.compare import broken, expect, quoted
+from specs.comparison import of_arrays
 from specs.oracles import stream
 from specs.probes.byte_tokenizer import SPECIAL
 from specs.probes.word_tokenizer import ORDINARY, WordTokenizer
@@ -81,17 +82,22 @@ def expect_batches(
     want = wanted(setup, number, first)
     for name in names:
         array = shaped(got, setup, number, name, what)
-        wrong = np.argwhere(array != want[name])
-        if not wrong.size:
+        wrong = array != want[name]
+        if not wrong.any():
             continue
-        batch, row, column = (int(index) for index in wrong[0])
+        batch, row, column = (int(index) for index in np.argwhere(wrong)[0])
         place = ((first + batch) * setup["B"] + row) * setup["T"] + column + (name == "targets")
+        first_wrong = [int(wrong.argmax())]
+        seen = of_arrays(
+            array.ravel(), want[name].ravel(), wrong.ravel(), first_wrong, f"id {place}", ["position"]
+        )
         broken(
             f"{what}: {name} differ first in batch {first + batch}, row {row}, column {column}, which is "
             f"id {place} of the stream: got {array[batch, row, column]}, "
             f"want {want[name][batch, row, column]}. "
             f"That row: got {quoted(array[batch, row].tolist())}, want "
-            f"{quoted(want[name][batch, row].tolist())}. {length_of_epoch(setup)}"
+            f"{quoted(want[name][batch, row].tolist())}. {length_of_epoch(setup)}",
+            seen,
         )
 
 

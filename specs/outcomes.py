@@ -6,9 +6,36 @@ Two families that never look alike: what the submission did (`LawBroken`, `Submi
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A few neighbouring values around the first that differs, as short texts: enough for a picture."""
+
+    index: str
+    """Where the first difference is: "row 0, position 5"."""
+    axis: str
+    """What the values are numbered by: "position"."""
+    start: int
+    """The number of the first value."""
+    count: int
+    """How many there are along this axis, of which only some are here."""
+    got: tuple[str, ...]
+    want: tuple[str, ...]
+    """As many as in `got`; "" where one of the two has no value any more."""
+    differs: tuple[bool, ...]
+    got_kind: str
+    """Type and shape of all that was got: "float32[2, 8, 3]", "list of 4"."""
+    want_kind: str
+
 
 class LawBroken(AssertionError):
     """The submission answered, and the answer breaks the law that the property states."""
+
+    def __init__(self, message: str = "", comparison: Comparison | None = None) -> None:
+        self.comparison = comparison
+        super().__init__(message)
 
 
 class SubmissionRaised(Exception):

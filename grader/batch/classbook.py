@@ -2,33 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from grader.batch.intake import Taken
 from grader.batch.ledger import Ledger
 from grader.render.gradebook import Gradebook, Status, Student, joined
+from grader.render.students import for_students
 from grader.report import LevelReport, Report
 
 
-def gradebook(ledger: Ledger, *, hints: bool = False) -> Gradebook:
-    """Return the class as it stands in the ledger, students by name; `hints` where a criterion is broken."""
-    levels = tuple(ledger.levels())
-    known = {(level.level, one.id): one.hint for level in levels for one in level.criteria if hints}
-    students = (student_of(ledger, one, len(levels)) for one in ledger.students())
-    return Gradebook(
-        tuple(hinted(level, {}) for level in levels),
-        tuple(replace(one, levels=tuple(hinted(level, known) for level in one.levels)) for one in students),
-    )
+def gradebook(ledger: Ledger, *, hints: int = 0, after_deadline: bool = False) -> Gradebook:
+    """Return the class as it stands in the ledger, students by name.
+
+    The levels of each student are as the student sees them, with hints up to that stage where a criterion is
+    broken; the whole report withholds nothing.
+    """
+    levels = {level.level: level for level in ledger.levels()}
+    students = []
+    for one in ledger.students():
+        student = student_of(ledger, one, len(levels))
+        whole = tuple(as_now(level, levels.get(level.level, level), hints) for level in student.levels)
+        seen = tuple(for_students(level, after_deadline=after_deadline) for level in whole)
+        report = replace(student.report, levels=whole) if student.report else None
+        students.append(replace(student, levels=seen, report=report))
+    return Gradebook(tuple(as_now(level, level, 0) for level in levels.values()), tuple(students))
 
 
-def hinted(level: LevelReport, hints: Mapping[tuple[int, str], str | None]) -> LevelReport:
-    """Return a report with those hints, and no others, at the criteria that do not hold."""
-    criteria = tuple(
-        replace(one, hint=None if one.verdict == "passed" else hints.get((level.level, one.id)))
-        for one in level.criteria
-    )
-    return replace(level, criteria=criteria)
+def as_now(level: LevelReport, now: LevelReport, hints: int) -> LevelReport:
+    """Return a report with the hints, where a criterion is broken, and the visibility that the level has now.
+
+    These change no result, so what was graded before them stays.
+    """
+    told = {one.id: one.hints[:hints] for one in now.criteria}
+    rules = {one.id: one for criterion in now.criteria for one in criterion.properties}
+    criteria = []
+    for criterion in level.criteria:
+        properties = (
+            replace(
+                one,
+                visibility=rules.get(one.id, one).visibility,
+                counterexample_shown=rules.get(one.id, one).counterexample_shown,
+            )
+            for one in criterion.properties
+        )
+        given = () if criterion.verdict == "passed" else told.get(criterion.id, ())
+        criteria.append(replace(criterion, properties=tuple(properties), hints=given))
+    return replace(level, criteria=tuple(criteria))
 
 
 def student_of(ledger: Ledger, one: Taken, count: int) -> Student:

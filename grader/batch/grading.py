@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from grader import levels
+from grader.arguments import MOST_HINTS
 from grader.batch import intake, key
 from grader.batch.engine import Conditions, Engine, Outcome, Task
 from grader.batch.intake import Taken
@@ -110,4 +111,4 @@ def record(ledger: Ledger, outcome: Outcome, setting: Setting) -> None:
 
 def empty_report(level: int) -> LevelReport:
     """Return the report of a level of which nothing was run: what there is to earn, and the hints."""
-    return judge(levels.load(level).expected(hints=True), ())
+    return judge(levels.load(level).expected(hints=MOST_HINTS), ())

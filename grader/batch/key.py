@@ -6,13 +6,18 @@ import functools
 import hashlib
 import json
 import platform
+import tomllib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import grader
 from grader import levels
 from grader.run import versions
+
+SHOWN = ("hints", "hint_stages", "visibility", "counterexample")
+"""Keys of a level's file that say what is shown."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,24 @@ def key_of(tree: str, level: int, setting: Setting) -> str:
 
 def specification() -> str:
     """Return the hash of what must hold: the level files and all code below their folder."""
-    return hash_of_files(path for path in levels.FOLDER.rglob("*") if path.suffix in (".py", ".toml"))
+    code = hash_of_files(levels.FOLDER.rglob("*.py"))
+    plans = [what_counts(path.read_text(encoding="utf-8")) for path in sorted(levels.FOLDER.rglob("*.toml"))]
+    return hashlib.sha256(json.dumps([code, plans]).encode()).hexdigest()
+
+
+def what_counts(text: str) -> str:
+    """Return the file of a level without what changes no result: comments, hints, and what students see."""
+
+    def without(value: Any) -> Any:
+        if isinstance(value, list):
+            return [without(one) for one in value]
+        if isinstance(value, dict):
+            return {key: without(one) for key, one in value.items() if key not in SHOWN}
+        return value
+
+    table = without(tomllib.loads(text))
+    weighed = [one for one in table.pop("property", ()) if one.keys() != {"id"}]
+    return json.dumps([table, weighed], sort_keys=True)
 
 
 @functools.cache

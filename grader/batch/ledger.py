@@ -29,7 +29,7 @@ from grader.batch.key import Setting
 from grader.report import LevelReport, Report
 from grader.run import UsageError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 FILE = "ledger.sqlite"
 TREES = "trees"
 
@@ -115,7 +115,8 @@ class Ledger:
         if found is None or found[0] != str(SCHEMA_VERSION):
             raise UsageError(
                 f"{self.folder / FILE}: schema_version is {found and found[0]}, want {SCHEMA_VERSION}: it "
-                "was written by another version of grader; use that one, or grade into a new folder"
+                "was written by another version of grader; read it with that one, or grade the class again "
+                "with `grader batch`, into a new folder"
             )
 
     @contextlib.contextmanager

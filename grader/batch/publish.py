@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from grader.arguments import add_hints
 from grader.batch import classbook
 from grader.batch.ledger import Ledger
 from grader.render import classpage, classroom, csv, github, gradescope, junit, prairielearn, studentpage
@@ -46,14 +47,17 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     report.add_argument("--format", choices=FORMATS, required=True, help="for whom")
     report.add_argument("--out", type=Path, metavar="PATH", help="a file or folder to write")
     report.add_argument("--student", metavar="NAME", help="only this student")
-    report.add_argument("--hints", action="store_true", help="with a hint for each broken criterion")
+    add_hints(report)
+    report.add_argument(
+        "--after-deadline", action="store_true", help="with what is withheld until the deadline"
+    )
     report.add_argument("--debug", action="store_true", help="show the traceback of a fault of the grader")
 
 
 def report_command(options: argparse.Namespace) -> int:
     """`grader report`."""
     with Ledger(options.results) as ledger:
-        book = classbook.gradebook(ledger, hints=options.hints)
+        book = classbook.gradebook(ledger, hints=options.hints, after_deadline=options.after_deadline)
     if options.student is not None:
         from grader.batch.results import find_student
 

@@ -10,12 +10,14 @@ import sys
 from difflib import get_close_matches
 from pathlib import Path
 
+from grader.arguments import add_show_hidden
 from grader.batch import classbook, publish
 from grader.batch.ledger import Ledger
 from grader.batch.merge import merge
 from grader.render import json as record
 from grader.render import terminal
 from grader.render.gradebook import Gradebook, Student
+from grader.render.students import report_for_students
 from grader.run import UsageError
 
 
@@ -33,6 +35,7 @@ def add_show(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     show.add_argument("results", type=Path, metavar="RESULTS", help="a folder that `grader batch` made")
     show.add_argument("--student", metavar="NAME", help="show this student's report")
     show.add_argument("--json", action="store_true", help="print JSON")
+    add_show_hidden(show)
     show.add_argument("--verbose", action="store_true", help="show every broken property in full")
     show.add_argument("--debug", action="store_true", help="show the traceback of a fault of the grader")
 
@@ -72,12 +75,14 @@ def show_command(options: argparse.Namespace) -> int:
             if options.json
             else f"{one.name}: {one.status}: {one.reason}\n"
         )
-    elif options.json:
-        sys.stdout.write(record.render(one.report))
+        return 0
+    report = one.report if options.show_hidden else report_for_students(one.report)
+    if options.json:
+        sys.stdout.write(record.render(report))
     else:
         tty = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
         width = min(max(shutil.get_terminal_size(fallback=(100, 24)).columns, 60), 120)
-        sys.stdout.write(terminal.render(one.report, width=width, colour=tty, verbose=options.verbose))
+        sys.stdout.write(terminal.render(report, width=width, colour=tty, verbose=options.verbose))
     return 0
 
 

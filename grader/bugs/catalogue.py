@@ -98,7 +98,7 @@ def require_different(ids: list[str], places: list[Place]) -> None:
     for index, (name, place) in enumerate(zip(ids, places, strict=True)):
         if name in ids[:index]:
             first = places[ids.index(name)]
-            raise place.error(f"the id is used twice, first at {first.file}:{first.start + 1}", "id")
+            raise place.error(f"the id is used twice, first at {first.start}", "id")
 
 
 def require_partners(found: list[records.Recorded]) -> None:

@@ -83,19 +83,35 @@ def without_laws(source: str, published: Collection[str]) -> str:
 
 
 def level_file(text: str, modules: Mapping[str, str]) -> str:
-    """Return the file of a level with those criteria and modules only that still hold properties."""
+    """Return the file of a level with only those criteria, modules and properties that are still there."""
+    laws = {law for source in modules.values() for law in laws_in(source)}
     holding = {module_of(path) for path, source in modules.items() if laws_in(source)}
-    head, *criteria = re.split(r"(?m)^(?=\[\[criterion\]\]$)", text)
-    kept = [head]
-    for criterion in criteria:
-        found = re.search(r"(?ms)^modules = \[(.*?)\]$", criterion)
-        if found is None:
-            raise ValueError(f"no line `modules = [...]` in {criterion.splitlines()[1]!r}")
-        names = [name for name in re.findall(r'"([^"]+)"', found[1]) if name in holding]
-        if names:
-            line = "modules = [" + ", ".join(f'"{name}"' for name in names) + "]"
-            kept.append(criterion[: found.start()] + line + criterion[found.end() :])
-    return "".join(kept)
+    head, *blocks = re.split(r"(?m)^(?=\[\[\w+\]\]$)", text)
+    kept = [
+        with_names(with_names(with_names(one, "modules", holding), "need", laws), "laws", laws)
+        for one in blocks
+    ]
+    kept = [
+        one
+        for one in kept
+        if not (found := re.match(r'\[\[property\]\]\s+id = "(.*)"', one)) or found[1] in laws
+    ]
+    if sum(one.startswith("[[criterion]]") for one in kept) < text.count("\n[[criterion]]\n"):
+        # What is left does not add up to it.
+        head = re.sub(r"(?m)^points = .*\n", "", head)
+    return "".join([head, *kept])
+
+
+def with_names(block: str, key: str, names: Collection[str]) -> str:
+    """Return a table with only those `names` in its list `key`, and nothing if none is left."""
+    found = re.search(rf"(?ms)^{key} = \[(.*?)\]$", block)
+    if found is None:
+        if key == "modules" and block.startswith("[[criterion]]"):
+            raise ValueError(f"no line `modules = [...]` in {block.splitlines()[1]!r}")
+        return block
+    left = [name for name in re.findall(r'"([^"]+)"', found[1]) if name in names]
+    line = f"{key} = [" + ", ".join(f'"{name}"' for name in left) + "]"
+    return block[: found.start()] + line + block[found.end() :] if left else ""
 
 
 def module_of(path: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from dataclasses import MISSING, Field, dataclass, fields
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from grader.bugs.bug import SYMPTOMS, Bug
 from grader.bugs.pattern import Edit
+from grader.tomlplace import Places, TomlPath, places
 
 OPTIONAL = {"classic": False}
 """Fields of a record that may be left out though a Bug has no default for them."""
@@ -29,33 +29,22 @@ class RecordError(ValueError):
 class Place:
     """Where a record stands: for messages."""
 
-    file: str
-    """Name of the file, with its folder."""
-    lines: tuple[str, ...]
-    """The lines of the whole file."""
-    start: int
-    """Index of the record's first line."""
+    places: Places
+    """Of the file, which is called by its name with its folder."""
+    index: int
+    """Which record of the file it is, from 0."""
     id: str
 
     def error(self, reason: str, field: str = "", edit: int = 0) -> RecordError:
         """Return the error to raise, at the line of a field, of the `edit`th edit if that is not 0."""
-        return RecordError(f"{self.file}:{self.line_of(field, edit)}: bug {self.id!r}: {reason}")
+        path: TomlPath = ("bug", self.index)
+        path += (("edits", edit - 1) if edit else ()) + ((field,) if field else ())
+        return RecordError(f"{self.places.at(path)}: bug {self.id!r}: {reason}")
 
-    def line_of(self, field: str, edit: int) -> int:
-        """Return the number of the line where a field begins, or the record's first line."""
-        heads = [
-            index for index in range(self.start, len(self.lines)) if re.match(r"\[\[?bug", self.lines[index])
-        ]
-        ends = [index for index in heads if self.lines[index].strip() == "[[bug]]" and index > self.start]
-        end = ends[0] if ends else len(self.lines)
-        start = self.start
-        if edit:
-            edits = [index for index in heads if self.lines[index].strip() == "[[bug.edits]]" and index < end]
-            start = edits[edit - 1] if len(edits) >= edit else start
-        for index in range(start, end):
-            if field and re.match(rf"{re.escape(field)}\s*=", self.lines[index]):
-                return index + 1
-        return start + 1
+    @property
+    def start(self) -> str:
+        """Where the record begins."""
+        return self.places.at(("bug", self.index))
 
 
 Recorded = tuple[Bug, Place]
@@ -72,15 +61,12 @@ def read(path: Path) -> list[Recorded]:
         raise RecordError(f"{name}: cannot be read as TOML: {error}") from error
     if set(table) != {"bug"} or not isinstance(table["bug"], list):
         raise RecordError(f"{name}:1: got the keys {sorted(table)}, want a list of [[bug]] and nothing else")
-    lines = tuple(text.split("\n"))
-    starts = [index for index, line in enumerate(lines) if line.strip() == "[[bug]]"]
-    if len(starts) != len(table["bug"]):
-        raise RecordError(f"{name}:1: write each [[bug]] alone on a line, and in no string")
-    places = [
-        Place(name, lines, start, str(entry.get("id", "(no id)")))
-        for start, entry in zip(starts, table["bug"], strict=True)
+    lines = places(text, name)
+    ids = [
+        str(entry.get("id", "(no id)") if isinstance(entry, dict) else "(no id)") for entry in table["bug"]
     ]
-    return [(parse(entry, place), place) for entry, place in zip(table["bug"], places, strict=True)]
+    found = [Place(lines, index, name) for index, name in enumerate(ids)]
+    return [(parse(entry, place), place) for entry, place in zip(table["bug"], found, strict=True)]
 
 
 def parse(entry: dict[str, Any], place: Place) -> Bug:

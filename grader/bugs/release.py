@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from grader import levels
+from grader import levelfile
 from grader.bugs import archive, audit, bundle
 from grader.bugs.audit import Hidden
 from specs.outcomes import GraderFault
@@ -32,7 +31,7 @@ The first call installs torch and takes minutes.
 | to | run |
 |---|---|
 | grade everything | `grader run --level {level}` |
-| see hints | `grader run --level {level} --hints` |
+| see hints, and then more of them | `grader run --level {level} --hints`, `--hints 2`, `--hints 3` |
 | grade one criterion or law | `grader run --level {level} --only {first}` |
 | stop in a debugger | `pytest tests/test_level{level}.py -k {first} --pdb` |
 | work through the level | `notebooks/level{level}.ipynb`; checked by `pytest --nbval notebooks/` |
@@ -78,7 +77,7 @@ def release(
 
 def readme(plan: str, level: int) -> str:
     """Return the page that a student reads first, from the file of the level."""
-    table = levels.level_from(tomllib.loads(plan))
+    table = levelfile.read(plan, f"level{level}.toml")
     rows = [f"| {one.title} | {' '.join(one.statement.split())} | {one.points:g} |" for one in table.criteria]
     return README.format(
         title=f"Level {level}: {table.title.partition(': ')[2] or table.title}",

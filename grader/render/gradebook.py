@@ -32,11 +32,11 @@ class Student:
     status: Status
     reason: str = ""
     levels: tuple[LevelReport, ...] = ()
-    """What is known: of each level that was graded."""
+    """What is known, of each level that was graded, as the student may see it."""
     tree: str = ""
     """Hash of what was handed in; alike for students who handed in the same."""
     report: Report | None = None
-    """The reports of all levels in one; None unless graded."""
+    """The reports of all levels in one, with nothing withheld: for instructors alone. None unless graded."""
 
     @property
     def points(self) -> float | None:

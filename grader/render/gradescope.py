@@ -1,12 +1,19 @@
-"""One student's result as Gradescope's `results.json`."""
+"""One student's result as Gradescope's `results.json`.
+
+What a level's file shows only after the deadline stands in tests of their own, for no points, that
+Gradescope uncovers by itself. While any test is covered it does not show the total either: that is its rule.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
+from grader.render.escape import visible
 from grader.render.gradebook import Gradebook, Student
-from grader.render.prose import criterion_text
+from grader.render.prose import criterion_text, property_lines
+from grader.render.students import for_students
 
 
 def render(book: Gradebook, student: Student) -> str | None:
@@ -19,7 +26,10 @@ def render(book: Gradebook, student: Student) -> str | None:
         record |= {"score": 0.0, "output": f"Not graded: {student.reason}.", "tests": []}
     else:
         # No score beside the tests: it would override their sum.
-        record |= {"output": f"{student.points:g} of {book.max_points:g} points.", "tests": tests(student)}
+        record |= {
+            "output": f"{student.points:g} of {book.max_points:g} points.",
+            "tests": [*tests(student), *later(student)],
+        }
     return json.dumps(record, indent=2, allow_nan=False) + "\n"
 
 
@@ -41,3 +51,27 @@ def tests(student: Student) -> list[dict[str, Any]]:
         for level in student.levels
         for position, criterion in enumerate(level.criteria, 1)
     ]
+
+
+def later(student: Student) -> Iterator[dict[str, Any]]:
+    """Yield a test for no points for each criterion of which more is shown after the deadline."""
+    now = {(level.level, one.id): one for level in student.levels for one in level.criteria}
+    for level in student.report.levels if student.report else ():
+        for criterion in for_students(level, after_deadline=True).criteria:
+            shown = now[level.level, criterion.id].properties
+            more = [
+                one
+                for one, known in zip(criterion.properties, shown, strict=True)
+                if one.message != known.message
+            ]
+            if more:
+                yield {
+                    "name": f"{criterion.title}: after the deadline",
+                    "score": 0.0,
+                    "max_score": 0.0,
+                    "output": visible(
+                        "\n".join(line for one in more for line in ("", *property_lines(one)))
+                    ).strip(),
+                    "output_format": "text",
+                    "visibility": "after_due_date",
+                }

@@ -14,8 +14,7 @@ def criterion_text(criterion: CriterionReport, *, longest: int = 20_000) -> str:
     lines = [criterion.statement, f"{holding} of {len(criterion.properties)} laws hold."]
     if waiting := sum(bool(one.counts_with) for one in criterion.properties):
         lines.append(f"{waiting} of them count only once others hold.")
-    if criterion.hint:
-        lines.append(f"Hint: {criterion.hint}")
+    lines += [f"Hint {stage}: {hint}" for stage, hint in enumerate(criterion.hints, 1)]
     for one in criterion.broken:
         lines += ["", *property_lines(one)]
     text = visible("\n".join(lines))

@@ -11,6 +11,7 @@ import re
 from grader.render.escape import visible
 from grader.render.gradebook import Gradebook, Student
 from grader.render.pages import rendered
+from grader.render.picture import cells
 
 FOLDER = "students"
 
@@ -18,7 +19,12 @@ FOLDER = "students"
 def render(book: Gradebook, student: Student) -> str:
     """Return the page. It needs nothing but a browser."""
     return rendered(
-        "student.html", student=student, levels=student.levels, max_points=book.max_points, visible=visible
+        "student.html",
+        student=student,
+        levels=student.levels,
+        max_points=book.max_points,
+        visible=visible,
+        cells_of=cells,
     )
 
 

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from grader.render.command import again
+from grader.render.picture import rows
 from grader.report import CriterionReport, LevelReport, PropertyReport, Report, Verdict
 
 SHOWN = 3
@@ -81,8 +82,8 @@ class Page:
             wanting = sorted({law for one in void for law in one.counts_with})
             self.line(f"{len(void)} of them count only once these hold: {', '.join(wanting)}", 2)
         self.line(criterion.statement, 2)
-        if criterion.hint:
-            self.line(f"hint: {criterion.hint}", 2, "italic")
+        for stage, hint in enumerate(criterion.hints, 1):
+            self.line(f"hint {stage}: {hint}", 2, "italic")
         self.line("")
         in_full = broken if self.verbose else broken[:SHOWN]
         for one in in_full:
@@ -103,8 +104,13 @@ class Page:
         self.line("")
 
     def place_shown(self, one: PropertyReport) -> str:
-        """Return the property that already showed this cause; "" for none, and for a broken law."""
-        return "" if one.verdict == "failed" else self.shown.get(cause(one), "")
+        """Return the property that already showed this cause; "" for none, and for a broken law.
+
+        Nor for one whose cause may be withheld: then all say the same.
+        """
+        return (
+            "" if one.verdict == "failed" or one.visibility != "visible" else self.shown.get(cause(one), "")
+        )
 
     def add_property(self, level: LevelReport, one: PropertyReport) -> None:
         """Add a broken property: the law, what came instead, the smallest input, how to run it again."""
@@ -115,6 +121,8 @@ class Page:
         else:
             self.shown[cause(one)] = one.id
             self.line(one.message, 4)
+            for row in rows(one.comparison, self.console.width - 6) if one.comparison else ():
+                self.console.print(Text(f"      {row}", no_wrap=True), soft_wrap=True)
             if one.traceback:
                 self.line(one.traceback.rstrip() if self.verbose else last_place(one.traceback), 6, "dim")
             if one.counterexample:

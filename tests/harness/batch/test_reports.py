@@ -17,8 +17,10 @@ from xml.etree import ElementTree as xml
 import jsonschema
 import pytest
 
+from grader import levels
 from grader.batch import classbook
 from grader.batch.ledger import Ledger
+from grader.batch.publish import FORMATS
 from grader.render import classpage, classroom, escape, gradescope, junit, prairielearn, prose, studentpage
 from grader.render import csv as table
 from grader.render.gradebook import Gradebook, Student
@@ -350,6 +352,106 @@ def test_hints_are_given_only_when_asked_for(results: Path, grader: Run) -> None
         said = grader(*words, "--hints")[1]
         assert "Count on your fingers." in said
         assert "Swap them." not in said, "that criterion holds"
+
+
+def test_later_stages_of_hints_are_given_when_asked_for(results: Path, grader: Run) -> None:
+    words = ("report", results, "--format", "html", "--student", "carol", "--hints")
+    assert "1 and 2 is 3." not in grader(*words)[1]
+    text = grader(*words, "2")[1]
+    assert text.index("Count on your fingers.") < text.index("1 and 2 is 3.")
+    assert "Add one to two." not in text
+    assert "Add one to two." in grader(*words, "9")[1]
+
+
+@pytest.fixture
+def withheld(class_folder: Path, tmp_path: Path, batch: Callable[..., Any]) -> Path:
+    """The results of a class whose level hides one law, shows one later, and has one stage of hints."""
+    assert class_folder
+    text = toy.LEVEL.replace('id = "sums"', 'id = "sums"\nvisibility = "after_deadline"')
+    text = text.replace("number = 9", "number = 9\nhint_stages = 1")
+    (levels.FOLDER / "level9.toml").write_text(
+        f'{text}\n[[property]]\nid = "sums.of_one"\nvisibility = "hidden"\nweight = 3\n'
+        '[[property]]\nid = "order.swapped"\ncounterexample = false\n'
+    )
+    batch(class_folder, tmp_path / "out")
+    return tmp_path / "out"
+
+
+SAID = {"of_two": "got 4, want 3 =cmd", "of_one": "got 2, want 1", "order": "swapped: got 4, want 3"}
+"""What comes of bob's program, law by law."""
+
+
+def shown(text: str) -> set[str]:
+    """Return which of bob's answers a report holds."""
+    return {name for name, said in SAID.items() if said in text}
+
+
+def test_every_format_withholds_what_the_level_says(withheld: Path, grader: Run) -> None:
+    def report(name: str, *more: str) -> str:
+        student = () if name in ("junit", "csv", "canvas") else ("--student", "bob")
+        code, said = grader("report", withheld, "--format", name, *student, *more)
+        assert code == 0
+        if name == "classroom":
+            return base64.b64decode(said.removeprefix("result=")).decode()
+        return said
+
+    for name in ("html", "prairielearn", "classroom", "junit", "annotations"):
+        before, after = report(name), report(name, "--after-deadline")
+        assert (shown(before), shown(after)) == ({"order"}, {"order", "of_two"}), name
+        assert "What came instead is shown after the deadline." in before
+        assert "What came instead is not shown for this law." in after
+        assert "The sum of one number is the number." in before or name == "classroom", (
+            "laws are never hidden"
+        )
+        assert before.count("sums.of_one") == after.count("sums.of_one") > 0 or name == "classroom"
+    for name in ("csv", "canvas"):
+        assert shown(report(name, "--after-deadline")) == set()
+        assert report(name) == report(name, "--after-deadline"), "points are never withheld"
+    for name in FORMATS:
+        assert "1 and 2 is 3." not in report(name, "--hints", "9")
+
+
+def test_gradescope_uncovers_after_the_due_date(withheld: Path, grader: Run) -> None:
+    def record(*more: str) -> Any:
+        said = grader("report", withheld, "--format", "gradescope", "--student", "bob", *more)[1]
+        jsonschema.validate(json.loads(said), GRADESCOPE)
+        return json.loads(said)["tests"]
+
+    tests = {kind: [one for one in record() if one["visibility"] == kind] for kind in VISIBLE["enum"]}
+    assert [len(tests[kind]) for kind in VISIBLE["enum"]] == [0, 1, 0, 2]
+    assert shown(json.dumps(tests["visible"])) == {"order"}
+    (later,) = tests["after_due_date"]
+    assert shown(json.dumps(later)) == {"of_two"}
+    assert (later["score"], later["max_score"]) == (0, 0), "a test without a score would need one for all"
+    assert "sums.of_one" not in later["output"]
+    assert {one["visibility"] for one in record("--after-deadline")} == {"visible"}
+    alice = json.loads(grader("report", withheld, "--format", "gradescope", "--student", "alice")[1])
+    assert {one["visibility"] for one in alice["tests"]} == {"visible"}, "so that the total is shown"
+
+
+def test_what_is_shown_can_be_changed_without_grading_again(
+    withheld: Path, class_folder: Path, batch: Callable[..., Any], grader: Run
+) -> None:
+    file = levels.FOLDER / "level9.toml"
+    text = file.read_text()
+    shows = text.replace('"hidden"', '"visible"').replace('"after_deadline"', '"hidden"')
+    file.write_text(shows.replace("Count on", "Look at") + "# A comment.\n")
+    lines = batch(class_folder, withheld)
+    assert all(one["remembered"] for one in lines if one["status"] == "graded")
+    for name in ("html", "gradescope"):
+        said = grader("report", withheld, "--format", name, "--student", "bob", "--hints")[1]
+        assert shown(said) == {"of_one", "order"}
+        assert "Look at your fingers." in said
+    file.write_text(text.replace("weight = 3", "weight = 4"))
+    lines = batch(class_folder, withheld)
+    assert not any(one["remembered"] for one in lines)
+
+
+def test_the_instructor_sees_everything_who_asks_for_it(withheld: Path, grader: Run) -> None:
+    for more in ((), ("--json",)):
+        words = ("show", withheld, "--student", "bob", *more)
+        assert shown(grader(*words)[1]) == {"order"}, "a workflow may hand it to the student"
+        assert shown(grader(*words, "--show-hidden")[1]) == set(SAID)
 
 
 def in_a_browser(page: Path, script: str, size: str = "390,800") -> str:

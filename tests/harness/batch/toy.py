@@ -36,7 +36,7 @@ id = "sums"
 title = "Adding"
 statement = "Numbers add up."
 points = 60
-hint = "Count on your fingers."
+hints = ["Count on your fingers.", "1 and 2 is 3.", "Add one to two."]
 modules = ["toy_sums"]
 
 [[criterion]]
@@ -44,7 +44,7 @@ id = "order"
 title = "Order"
 statement = "Order does not matter."
 points = 40
-hint = "Swap them."
+hints = ["Swap them."]
 modules = ["toy_order"]
 """
 
@@ -103,7 +103,7 @@ def modules() -> list[types.ModuleType]:
     def test_swapped(probe: Any) -> None:
         """Swapping two numbers does not change their sum."""
         if (got := probe("order.of", b=2, a=1)) != 3:
-            raise LawBroken(f"got {got}, want 3")
+            raise LawBroken(f"swapped: got {got}, want 3")
 
     for module, function in ((sums, test_of_two), (sums, test_of_one), (order, test_swapped)):
         made = types.FunctionType(

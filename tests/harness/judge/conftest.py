@@ -36,7 +36,7 @@ id = "sums"
 title = "Adding"
 statement = "Numbers add up."
 points = 60
-hint = "Count on your fingers."
+hints = ["Count on your fingers.", "1 and 2 is 3.", "Add one to two."]
 modules = ["toy_sums"]
 
 [[criterion]]
@@ -44,7 +44,7 @@ id = "order"
 title = "Order"
 statement = "Order does not matter."
 points = 40
-hint = "Swap them."
+hints = ["Swap them."]
 modules = ["toy_order"]
 """
 

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import copy
 import json
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from grader.render import json as record
-from grader.report import SCHEMA_VERSION, CriterionReport, LevelReport, PropertyReport, Report
+from grader.report import SCHEMA_VERSION, CriterionReport, LevelReport, PropertyReport, Report, Visibility
 from grader.verdict import MOST_TELLING_FIRST
+from specs.outcomes import Comparison
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 numbers = st.floats(0, 1e6)
 verdicts = st.sampled_from(MOST_TELLING_FIRST)
+rows = st.lists(texts, max_size=3).map(tuple)
+comparisons = st.builds(
+    Comparison,
+    **dict.fromkeys(("index", "axis", "got_kind", "want_kind"), texts),
+    **dict.fromkeys(("start", "count"), st.integers(0, 99)),
+    **dict.fromkeys(("got", "want"), rows),
+    differs=st.lists(st.booleans(), max_size=3).map(tuple),
+)
 properties = st.builds(
     PropertyReport,
     id=texts,
@@ -27,6 +36,9 @@ properties = st.builds(
     seconds=numbers,
     weight=numbers,
     traceback=texts,
+    visibility=st.sampled_from(get_args(Visibility)),
+    counterexample_shown=st.booleans(),
+    comparison=st.none() | comparisons,
 )
 criteria = st.builds(
     CriterionReport,
@@ -38,7 +50,7 @@ criteria = st.builds(
     max_points=numbers,
     seconds=numbers,
     properties=st.lists(properties, max_size=3).map(tuple),
-    hint=st.none() | texts,
+    hints=st.lists(texts, max_size=3).map(tuple),
 )
 levels = st.builds(
     LevelReport,
@@ -80,7 +92,7 @@ def sample() -> dict[str, Any]:
 def test_record_has_the_entries_that_others_read() -> None:
     """The record's names are those of the published schema."""
     found = sample()
-    assert found["schema_version"] == 1
+    assert found["schema_version"] == 2
     assert {"submission", "seed", "isolation", "levels"} <= found.keys()
     level = found["levels"][0]
     assert {"level", "title", "points", "max_points", "criteria"} <= level.keys()
@@ -96,7 +108,7 @@ def test_record_has_the_entries_that_others_read() -> None:
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        (["schema_version"], 2, "schema_version is 2, want 1"),
+        (["schema_version"], 1, "schema_version is 1, want 2: .* grade the submission again"),
         (["seed"], "0", "report.seed: got '0', want int"),
         (["seed"], True, "report.seed: got True, want int"),
         (["levels"], {}, "report.levels"),

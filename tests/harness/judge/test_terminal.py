@@ -17,13 +17,13 @@ def broken(name: str, verdict: Verdict = "failed", message: str = "", traceback:
     return PropertyReport(f"c.{name}", f"Law of {name}.", verdict, message, {"T": "4"}, 0.1, 1.0, traceback)
 
 
-def report(*properties: PropertyReport, hint: str | None = None, submission: str = "student") -> Report:
+def report(*properties: PropertyReport, hints: tuple[str, ...] = (), submission: str = "student") -> Report:
     held = CriterionReport(
         "held", "Held [well]", "Holds.", "passed", 40, 40, 0.2,
         (PropertyReport("held.p", "Law.", "passed", "", None, 0.2, 1.0),),
     )  # fmt: skip
     verdict = properties[0].verdict
-    criterion = CriterionReport("c", "Cache", "Same as without.", verdict, 12.5, 60, 0.1, properties, hint)
+    criterion = CriterionReport("c", "Cache", "Same as without.", verdict, 12.5, 60, 0.1, properties, hints)
     return Report(
         submission, 7, "basic", "cpu", "float32", (LevelReport(3, "L", 52.5, 100, (held, criterion)),), 1
     )
@@ -45,7 +45,8 @@ def test_says_what_is_needed_to_understand_a_failure() -> None:
 def test_hints_only_when_the_report_has_them() -> None:
     """A hint is shown when it is there."""
     assert "hint" not in render(report(broken("split")))
-    assert "hint: Count." in render(report(broken("split"), hint="Count."))
+    text = render(report(broken("split"), hints=("Count.", "Up to 3.")))
+    assert "  hint 1: Count.\n  hint 2: Up to 3.\n" in text
 
 
 def test_a_few_in_full_and_the_rest_by_title() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from grader import levels
+from grader import levelfile, levels
 from grader.bugs.publish import UnknownLaw, laws_in, level_file, published_modules
 
 ROOT = Path(__file__).parents[3]
@@ -45,10 +45,13 @@ def test_only_what_is_published_stays(published: list[str]) -> None:
         ast.parse(text)
         for law in laws_in(MODULES[path]).keys() - wanted:
             assert f"def test_{law.split('.')[1]}(" not in text
-    plan = levels.level_from(tomllib.loads(level_file(PLAN, kept)))
+    said = '\n[[property]]\nid = "cache.every_split_equals_uncached"\nweight = 2\n'
+    plan = levelfile.read(level_file(PLAN + said, kept), "level3.toml")
     assert [one.id for one in plan.criteria] == list(
         dict.fromkeys(law.split(".")[0] for law in LAWS if law in wanted)
     )
+    assert plan.named.keys() <= wanted, "nothing is said of a law that is not there"
+    assert list(plan.settings) == [law for law in wanted if law == "cache.every_split_equals_uncached"]
     named = {name for one in plan.criteria for name in one.modules}
     assert named == {path[:-3].replace("/", ".") for path, text in kept.items() if laws_in(text)}
 

@@ -10,8 +10,10 @@ from grader.bugs.records import Place
 from grader.matrix.certificate import Certificate, Judgement
 from grader.matrix.combined import Finding, Variant
 from grader.matrix.outcome import Cell, Kind, Proof, Row
+from grader.tomlplace import places
 
-PLACE = Place("level3/rotary.toml", ("[[bug]]", 'id = "b"', 'witness = "w"', 'expected = ["e"]'), 0, "b")
+RECORD = '[[bug]]\nid = "b"\nwitness = "w"\nexpected = ["e"]\n'
+PLACE = Place(places(RECORD, "level3/rotary.toml"), 0, "b")
 VERDICTS: dict[str, Any] = {
     "law broken": "failed",
     "non-finite": "failed",
