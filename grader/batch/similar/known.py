@@ -1,0 +1,177 @@
+"""What was handed out: the reference, every form of every bug, and what a disguise may make of them.
+
+What two students share because both were given it says nothing, so it is taken away before anything is
+compared. That is done statement by statement, because a copy of one student's may hold any set of the bugs, and
+any choice of other spellings; the sets are endless, and the statements are not.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import functools
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from grader.batch.similar.lex import KEYWORDS, Prose, Statement, Text, Token, read, without_fields
+from grader.bugs import catalogue, variant
+from grader.bugs.disguise import branches, disguised
+from grader.bugs.disguise.apply import rewritten
+from grader.bugs.disguise.module import Module
+from grader.bugs.disguise.names import FORMS
+from grader.bugs.disguise.synonyms import PHRASES, REMARKS, SYNONYMS
+
+LEVELS = (1, 2, 3)
+"""A copy may hold bugs of several levels (`--level all`), and what is graded now may be another one."""
+
+SHORT = 4
+"""Statements of fewer tokens are everybody's: `return x`, `else:`."""
+
+SHINGLE = 5
+"""Words that stand together in prose."""
+
+SPELLINGS = 6
+"""Disguises of the reference whose statements are known, on top of what `bag` takes as the same."""
+
+FOLDED = {">": "<", ">=": "<=", "!=": "==", "size": "shape"}
+DROPPED = frozenset("()[]{},:") | {"not"}
+"""A disguise turns comparisons and conditions round and writes sizes, lists and keywords otherwise."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What everybody may have."""
+
+    library: frozenset[str]
+    """Names that the reference uses and does not bind, its attributes with a dot before them: they mean the same in
+    every submission."""
+    given: frozenset[str]
+    """Names of local variables in the reference, or that a disguise may give one."""
+    bags: frozenset[str]
+    shingles: frozenset[str]
+    version: str
+    """Hash of all this: fingerprints are compared only where it is the same."""
+
+    def shape(self, token: Token) -> str:
+        """Return a token with every name that a submission may choose replaced."""
+        match token.kind:
+            case "name":
+                return token.text if token.text in self.library else "N"
+            case "attribute":
+                return token.text if f".{token.text}" in self.library else "N"
+            case "string":
+                return "S"
+        return token.text
+
+    def named(self, token: Token) -> str:
+        """Return a token with its name, unless that may have been handed out."""
+        if token.kind == "name" and token.text in self.given:
+            return "N"
+        return without_fields(token.text) if token.kind == "string" else token.text
+
+    def has(self, statement: Statement) -> bool:
+        """Say whether a statement may have been handed out."""
+        return len(statement.tokens) < SHORT or bag(map(self.shape, statement.tokens)) in self.bags
+
+
+@functools.cache
+def known() -> Known | None:
+    """Return what was handed out; None where the grader has no reference, so that nobody can say.
+
+    Made once in a process, in some five seconds.
+    """
+    reference = variant.sources_of(catalogue.REFERENCE)
+    if not reference:
+        return None
+    bugs = [bug for level in LEVELS for bug in catalogue.load(level)]
+    return of(reference, list(texts(reference, bugs)))
+
+
+def texts(reference: dict[str, str], bugs: Iterable[catalogue.Bug]) -> Iterable[str]:
+    """Yield every module that a copy may hold: as it is, with each form of each bug, and spelled otherwise."""
+    yield from reference.values()
+    for bug in bugs:
+        for form in bug.instances():
+            changed = variant.with_bugs(reference, [form])
+            yield from (text for name, text in changed.items() if text != reference[name])
+    for number in range(SPELLINGS):
+        yield from disguised(reference, f"known {number}", ("spelling", "prose")).values()
+        for text in reference.values():
+            module = Module(text)
+            yield rewritten(module, branches.find(module, ""), f"known {number}", 1.0)
+
+
+def of(reference: dict[str, str], handed_out: list[str]) -> Known:
+    """Return what is known from the reference's modules and from every text that was handed out."""
+    read_once = functools.cache(read)
+    library, local = names_of(reference.values())
+    synonyms = {one for every in SYNONYMS.values() for one in every}
+    forms = {form.format(name) for form in FORMS for name in local}
+    given = frozenset(local | synonyms | forms | set(SYNONYMS))
+    bare = Known(library, given, frozenset(), frozenset(), "")
+    pages = [read_once(text) for text in handed_out]
+    found = {one for page in pages for one in page.statements}
+    bags = frozenset(bag(map(bare.shape, one.tokens)) for one in found)
+    said = {one.text for page in pages for one in page.prose} | {one for many in REMARKS.values() for one in many}
+    shingles = frozenset(one for text in said for one in shingles_of(words(text)))
+    version = hashlib.sha256()
+    for part in (Path(__file__).parent.glob("*.py"),):
+        for path in sorted(part):
+            version.update(path.read_bytes())
+    for names in (library, given, bags, shingles):
+        version.update("\n".join(sorted(names)).encode())
+    return Known(library, given, bags, shingles, version.hexdigest()[:16])
+
+
+def names_of(modules: Iterable[str]) -> tuple[frozenset[str], set[str]]:
+    """Return the names that the reference uses and never binds, and those that are local variables of it."""
+    used: set[str] = set()
+    local: set[str] = set()
+    fixed: set[str] = set()
+    for node in (node for text in modules for node in ast.walk(ast.parse(text))):
+        match node:
+            case ast.Name(id=name, ctx=ast.Load()):
+                used.add(name)
+            case ast.Name(id=name) | ast.arg(arg=name) | ast.keyword(arg=str(name)):
+                local.add(name)
+            case ast.Attribute(attr=name, ctx=ast.Load()):
+                used.add(f".{name}")
+            case ast.Attribute(attr=name):
+                fixed.add(f".{name}")
+            case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+                fixed |= {name, f".{name}"}
+    return frozenset((used | KEYWORDS | set(dir(builtins))) - local - fixed), local
+
+
+def bag(tokens: Iterable[str]) -> str:
+    """Return the tokens of a statement in no order, as far as a disguise leaves them alone."""
+    found: list[str] = []
+    for text in tokens:
+        if len(text) == 2 and text[1] == "=" and text[0] in "+-*/%":
+            found += ["N", "=", text[0]]  # x += 1 for x = x + 1
+        elif text not in DROPPED:
+            found.append(FOLDED.get(text, text))
+    return " ".join(sorted(found))
+
+
+def words(text: str) -> list[str]:
+    """Return the words of a comment or string, those that a disguise may say otherwise always one way."""
+    for one, other in PHRASES:
+        if one in text:
+            text = text.replace(one, other)
+    return re.findall(r"\w+", text.lower())
+
+
+def shingles_of(said: list[str]) -> list[str]:
+    """Return every run of so many words, or all of them where there are fewer."""
+    if len(said) <= SHINGLE:
+        return [" ".join(said)]
+    return [" ".join(said[i : i + SHINGLE]) for i in range(len(said) - SHINGLE + 1)]
+
+
+def pieces(page: Text) -> list[Prose]:
+    """Return the prose of a module that is long enough to tell one writer from another."""
+    return [one for one in page.prose if len(one.text) >= 2 * SHINGLE]
