@@ -12,11 +12,12 @@ import builtins
 import functools
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
-from grader.batch.similar.lex import KEYWORDS, Prose, Statement, Text, Token, read, without_fields
+from grader.batch.similar.lex import KEYWORDS, Statement, Token, read, without_fields
 from grader.bugs import catalogue, variant
 from grader.bugs.disguise import branches, disguised
 from grader.bugs.disguise.apply import rewritten
@@ -24,11 +25,11 @@ from grader.bugs.disguise.module import Module
 from grader.bugs.disguise.names import FORMS
 from grader.bugs.disguise.synonyms import PHRASES, REMARKS, SYNONYMS
 
-LEVELS = (1, 2, 3)
-"""A copy may hold bugs of several levels (`--level all`), and what is graded now may be another one."""
-
 SHORT = 4
 """Statements of fewer tokens are everybody's: `return x`, `else:`."""
+
+GRAM = 10
+"""Tokens of code of which nobody says that they are their own where they were handed out together."""
 
 SHINGLE = 5
 """Words that stand together in prose."""
@@ -51,7 +52,11 @@ class Known:
     given: frozenset[str]
     """Names of local variables in the reference, or that a disguise may give one."""
     bags: frozenset[str]
+    """Statements, as far as a disguise leaves them alone."""
+    grams: frozenset[str]
+    """Every `GRAM` tokens that stand together in a statement, with their names."""
     shingles: frozenset[str]
+    """Every `SHINGLE` words that stand together in a comment or string."""
     version: str
     """Hash of all this: fingerprints are compared only where it is the same."""
 
@@ -86,7 +91,9 @@ def known() -> Known | None:
     reference = variant.sources_of(catalogue.REFERENCE)
     if not reference:
         return None
-    bugs = [bug for level in LEVELS for bug in catalogue.load(level)]
+    # Of all levels: a copy may hold bugs of several (`--level all`), whichever of them is graded now.
+    numbers = sorted(int(path.name.removeprefix("level")) for path in catalogue.FOLDER.glob("level[0-9]*"))
+    bugs = [bug for number in numbers for bug in catalogue.load(number)]
     return of(reference, list(texts(reference, bugs)))
 
 
@@ -111,19 +118,22 @@ def of(reference: dict[str, str], handed_out: list[str]) -> Known:
     synonyms = {one for every in SYNONYMS.values() for one in every}
     forms = {form.format(name) for form in FORMS for name in local}
     given = frozenset(local | synonyms | forms | set(SYNONYMS))
-    bare = Known(library, given, frozenset(), frozenset(), "")
+    bare = Known(library, given, frozenset(), frozenset(), frozenset(), "")
     pages = [read_once(text) for text in handed_out]
     found = {one for page in pages for one in page.statements}
     bags = frozenset(bag(map(bare.shape, one.tokens)) for one in found)
-    said = {one.text for page in pages for one in page.prose} | {one for many in REMARKS.values() for one in many}
-    shingles = frozenset(one for text in said for one in shingles_of(words(text)))
+    grams = frozenset(one for each in found for one in runs_of(list(map(bare.named, tokens_of(each))), GRAM))
+    said = {one.text for page in pages for one in page.prose} | {
+        one for many in REMARKS.values() for one in many
+    }
+    shingles = frozenset(one for text in said for one in runs_of(words(text), SHINGLE))
     version = hashlib.sha256()
     for part in (Path(__file__).parent.glob("*.py"),):
         for path in sorted(part):
             version.update(path.read_bytes())
-    for names in (library, given, bags, shingles):
+    for names in (library, given, bags, grams, shingles):
         version.update("\n".join(sorted(names)).encode())
-    return Known(library, given, bags, shingles, version.hexdigest()[:16])
+    return Known(library, given, bags, grams, shingles, version.hexdigest()[:16])
 
 
 def names_of(modules: Iterable[str]) -> tuple[frozenset[str], set[str]]:
@@ -165,13 +175,15 @@ def words(text: str) -> list[str]:
     return re.findall(r"\w+", text.lower())
 
 
-def shingles_of(said: list[str]) -> list[str]:
-    """Return every run of so many words, or all of them where there are fewer."""
-    if len(said) <= SHINGLE:
-        return [" ".join(said)]
-    return [" ".join(said[i : i + SHINGLE]) for i in range(len(said) - SHINGLE + 1)]
+def runs_of(texts: Sequence[str], length: int) -> list[str]:
+    """Return every run of so many tokens or words as one text, or all of them where there are fewer."""
+    return [" ".join(texts[i : i + length]) for i in range(max(1, len(texts) - length + 1))]
 
 
-def pieces(page: Text) -> list[Prose]:
-    """Return the prose of a module that is long enough to tell one writer from another."""
-    return [one for one in page.prose if len(one.text) >= 2 * SHINGLE]
+def tokens_of(one: Statement) -> list[Token]:
+    """Return the tokens of a statement without commas before a closing bracket: a formatter puts them there."""
+    return [
+        token
+        for token, after in pairwise([*one.tokens, one.tokens[-1]])
+        if not (token.text == "," and after.text in (")", "]", "}"))
+    ]

@@ -32,7 +32,24 @@ TOKEN = re.compile(
 
 FIELD = re.compile(r"\{[^{}]*+\}")
 
-HEADS = frozenset("if elif else for while with try except finally def class async match case".split())
+HEADS = frozenset(
+    [
+        "if",
+        "elif",
+        "else",
+        "for",
+        "while",
+        "with",
+        "try",
+        "except",
+        "finally",
+        "def",
+        "class",
+        "async",
+        "match",
+        "case",
+    ]
+)
 """What begins a statement that holds others: its colon ends it, so that a body may stand on the same line."""
 KEYWORDS = frozenset(kwlist)
 

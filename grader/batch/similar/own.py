@@ -15,18 +15,18 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate
 
-from grader.batch.similar.known import SHINGLE, Known, pieces, shingles_of, words
-from grader.batch.similar.lex import Statement, read
+from grader.batch.similar.known import GRAM, SHINGLE, Known, runs_of, tokens_of, words
+from grader.batch.similar.lex import Prose, Statement, read
 
-NAMED, SHAPE = 10, 20
-"""Tokens of one fingerprint, in the two views of code."""
+LENGTHS = {"named": 10, "shape": 16, "words": SHINGLE}
+"""Tokens of one fingerprint, by view."""
+SHORTEST = {"named": 6, "shape": 12, "words": SHINGLE - 1}
+"""A whole run of own statements is a fingerprint although it is shorter, if it has so many."""
 WINDOW = 4
-SHORTEST = 6
-"""Tokens of a run of own statements that is a fingerprint although it is shorter than `NAMED`."""
 BRIDGE = 2
 """Known statements between own ones that belong to their run: `else:`, `return x`."""
 MOST_CHARACTERS = 1_000_000
@@ -42,9 +42,9 @@ class Print:
     line: int
     last: int
     start: int
-    """The first of its tokens, counted over the submission's own text."""
+    """The first of its own tokens, counted over the submission."""
     length: int
-    """How many tokens, or words."""
+    """How many tokens, or words, of it are own."""
 
 
 @dataclass(frozen=True)
@@ -70,40 +70,69 @@ class Own:
 
 @dataclass(frozen=True)
 class Piece:
-    """A token of one view, and the lines of what it stands in."""
+    """A token of one view."""
 
     text: str
     line: int
     last: int
+    """The lines of the statement or comment that it stands in."""
+    own: bool
+    """Whether it is the writer's own. What is around it makes it known again, and does not count."""
 
 
 def own(sources: Mapping[str, str], known: Known) -> Own:
     """Return what of a submission's modules, by path, is its own."""
+    ordered = sorted(sources.items())
     prints: list[Print] = []
     size, left = 0, MOST_CHARACTERS
-    for number, (_, text) in enumerate(ordered := sorted(sources.items())):
+    for number, (_, text) in enumerate(ordered):
         page = read(text[:left])
         left -= min(left, len(text))
         for run in runs(page.statements, known):
-            tokens = [
-                (token, one) for one in run for token in without_last_commas(one)
-            ]
-            named = [Piece(known.named(token), one.line, one.last) for token, one in tokens]
-            shape = [Piece(known.shape(token), one.line, one.last) for token, one in tokens]
-            prints += winnowed("named", named, NAMED, number, size)
-            prints += winnowed("shape", shape, SHAPE, number, size)
-            size += len(tokens)
-        for one in pieces(page):
-            said = words(one.text)
-            if len(said) < SHINGLE - 1:
-                continue
-            new = [shingle not in known.shingles for shingle in shingles_of(said)]
-            for start, end in stretches(new):
-                stop = end + SHINGLE - 1
-                run_of_words = [Piece(word, one.line, one.last) for word in said[start:stop]]
-                prints += winnowed("words", run_of_words, SHINGLE, number, size)
-                size += len(run_of_words)
+            for view in ("named", "shape"):
+                prints += winnowed(
+                    view, [one for each in run for one in code(each, view, known)], number, size
+                )
+            size += sum(one.own for each in run for one in code(each, "named", known))
+        for comment in page.prose:
+            for said in prose(comment, known):
+                prints += winnowed("words", said, number, size)
+                size += sum(one.own for one in said)
     return Own(tuple(name for name, _ in ordered), size, tuple(prints))
+
+
+def code(statement: Statement, view: str, known: Known) -> Iterator[Piece]:
+    """Yield the tokens of a statement. Those that were handed out together, as these, are nobody's own."""
+    tokens = tokens_of(statement)
+    named = list(map(known.named, tokens))
+    given = [True] * len(tokens) if known.has(statement) else covered(named, GRAM, known.grams)
+    texts = named if view == "named" else map(known.shape, tokens)
+    for text, is_given in zip(texts, given, strict=True):
+        yield Piece(text, statement.line, statement.last, not is_given)
+
+
+def prose(comment: Prose, known: Known) -> Iterator[list[Piece]]:
+    """Yield each stretch of a comment or string that nobody was handed, with the words around it."""
+    said = words(comment.text)
+    if len(said) < SHINGLE - 1:
+        return
+    given = covered(said, SHINGLE, known.shingles)
+    new = [one not in known.shingles for one in runs_of(said, SHINGLE)]
+    for start, end in stretches(new):
+        here = slice(start, end + SHINGLE - 1)
+        yield [
+            Piece(word, comment.line, comment.last, not is_given)
+            for word, is_given in zip(said[here], given[here], strict=True)
+        ]
+
+
+def covered(texts: Sequence[str], length: int, handed_out: Set[str]) -> list[bool]:
+    """Say of each token whether it stands in a run that was handed out."""
+    flags = [False] * len(texts)
+    for i, run in enumerate(runs_of(texts, length)):
+        if run in handed_out:
+            flags[i : i + length] = [True] * len(flags[i : i + length])
+    return flags
 
 
 def runs(statements: Sequence[Statement], known: Known) -> Iterator[list[Statement]]:
@@ -119,18 +148,11 @@ def runs(statements: Sequence[Statement], known: Known) -> Iterator[list[Stateme
             between = []
         elif run:
             between.append(one)
-            if len(between) > BRIDGE or len(one.tokens) > NAMED:
+            if len(between) > BRIDGE or len(one.tokens) > GRAM:
                 yield run
                 run, between = [], []
     if run:
         yield run
-
-
-def without_last_commas(one: Statement) -> Iterator:  # type: ignore[type-arg]
-    """Yield the tokens of a statement without commas before a closing bracket: a formatter puts them there."""
-    for token, after in pairwise([*one.tokens, one.tokens[-1]]):
-        if not (token.text == "," and after.text in (")", "]", "}")):
-            yield token
 
 
 def stretches(flags: Sequence[bool]) -> Iterator[tuple[int, int]]:
@@ -144,20 +166,20 @@ def stretches(flags: Sequence[bool]) -> Iterator[tuple[int, int]]:
             start = None
 
 
-def winnowed(view: str, run: Sequence[Piece], length: int, file: int, start: int) -> Iterator[Print]:
-    """Yield the fingerprints of a run: of each window the smallest hash, the last of equal ones."""
-    if len(run) < length:
-        if view == "shape" or len(run) < (SHORTEST if view == "named" else SHINGLE - 1):
-            return
-        length = len(run)
+def winnowed(view: str, run: Sequence[Piece], file: int, start: int) -> Iterator[Print]:
+    """Yield the fingerprints of a run: of each window the smallest hash, and those at both ends."""
+    if len(run) < SHORTEST[view]:
+        return
+    length = min(LENGTHS[view], len(run))
     texts = [one.text for one in run]
     hashes = [hash_of(view, texts[i : i + length]) for i in range(len(run) - length + 1)]
-    kept: set[int] = set()
-    for i in range(max(1, len(hashes) - WINDOW + 1)):
-        window = range(i, min(i + WINDOW, len(hashes)))
-        kept.add(min(window, key=lambda j: (hashes[j], -j)))
+    kept = {0, len(hashes) - 1}  # so that a run that is shared as a whole is covered as a whole
+    for i in range(len(hashes) - WINDOW + 1):
+        kept.add(min(range(i, i + WINDOW), key=lambda j: (hashes[j], -j)))
+    before = [start, *(start + count for count in accumulate(one.own for one in run))]
     for i in sorted(kept):
-        yield Print(hashes[i], file, run[i].line, run[i + length - 1].last, start + i, length)
+        if count := before[i + length] - before[i]:
+            yield Print(hashes[i], file, run[i].line, run[i + length - 1].last, before[i], count)
 
 
 def hash_of(view: str, texts: Sequence[str]) -> int:
