@@ -7,18 +7,23 @@ from dataclasses import replace
 
 from grader.batch.intake import Taken
 from grader.batch.ledger import Ledger
+from grader.batch.similar.record import similarity
 from grader.render.gradebook import Gradebook, Status, Student, joined
 from grader.report import LevelReport, Report
 
 
-def gradebook(ledger: Ledger, *, hints: bool = False) -> Gradebook:
-    """Return the class as it stands in the ledger, students by name; `hints` where a criterion is broken."""
+def gradebook(ledger: Ledger, *, hints: bool = False, similar: bool = False) -> Gradebook:
+    """Return the class as it stands in the ledger, students by name; `hints` where a criterion is broken.
+
+    With `similar` also who shares more than what was handed out, which takes seconds for thousands.
+    """
     levels = tuple(ledger.levels())
     known = {(level.level, one.id): one.hint for level in levels for one in level.criteria if hints}
     students = (student_of(ledger, one, len(levels)) for one in ledger.students())
     return Gradebook(
         tuple(hinted(level, {}) for level in levels),
         tuple(replace(one, levels=tuple(hinted(level, known) for level in one.levels)) for one in students),
+        similarity(ledger) if similar else None,
     )
 
 

@@ -1,9 +1,11 @@
-"""Suspicious similarity as plain values: which students share text that neither was handed, and where it stands."""
+"""Suspicious similarity as plain values: who shares text that neither was handed, and where it stands."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+
+from grader.render.escape import visible
 
 
 @dataclass(frozen=True)
@@ -41,10 +43,28 @@ class Similarity:
     own: tuple[tuple[str, int], ...] = ()
     """Each tree that was compared, with how many tokens of its own it has."""
     missing: tuple[str, ...] = ()
-    """Students whose files were not compared, as those are whose entry was rejected."""
+    """Students whose files were not compared: rejected, or graded where nobody knew what was handed out."""
+
+    def of(self, student: str) -> Similarity:
+        """Return only the pairs that a student is in."""
+        return replace(self, pairs=tuple(one for one in self.pairs if student in one.left + one.right))
 
 
 def render(similarity: Similarity) -> str:
     """Return the pairs as JSON."""
     record = {"threshold": similarity.threshold, "pairs": [asdict(one) for one in similarity.pairs]}
     return json.dumps({**record, "not_compared": similarity.missing}, indent=2) + "\n"
+
+
+def table(similarity: Similarity) -> str:
+    """Return the pairs as lines for a person, each stretch that they share below them."""
+    lines = []
+    for one in similarity.pairs:
+        how = "the very same files, " if one.same else ""
+        lines.append(f"{', '.join(one.left)} and {', '.join(one.right)}: {how}{one.score:g}")
+        lines += [f"    {place.tokens:4}  {place.left}  {place.right}" for place in one.places]
+    if not lines:
+        lines = [f"no two share {similarity.threshold:g} tokens that are neither handed out nor common"]
+    if similarity.missing:
+        lines.append(f"not compared: {', '.join(similarity.missing)}")
+    return visible("\n".join(lines)) + "\n"

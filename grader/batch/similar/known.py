@@ -10,13 +10,13 @@ from __future__ import annotations
 import ast
 import builtins
 import functools
-import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+from grader.batch.key import hash_of_files
 from grader.batch.similar.lex import KEYWORDS, Statement, Token, read, without_fields
 from grader.bugs import catalogue, variant
 from grader.bugs.disguise import branches, disguised
@@ -57,8 +57,6 @@ class Known:
     """Every `GRAM` tokens that stand together in a statement, with their names."""
     shingles: frozenset[str]
     """Every `SHINGLE` words that stand together in a comment or string."""
-    version: str
-    """Hash of all this: fingerprints are compared only where it is the same."""
 
     def shape(self, token: Token) -> str:
         """Return a token with every name that a submission may choose replaced."""
@@ -82,15 +80,22 @@ class Known:
         return len(statement.tokens) < SHORT or bag(map(self.shape, statement.tokens)) in self.bags
 
 
-@functools.cache
-def known() -> Known | None:
-    """Return what was handed out; None where the grader has no reference, so that nobody can say.
+def version() -> str:
+    """Return the hash of all that says what was handed out and what a fingerprint is.
 
-    Made once in a process, in some five seconds.
+    Fingerprints are compared only where it is the same. "" where the grader has no reference to begin with.
     """
+    if not catalogue.REFERENCE.is_dir():
+        return ""
+    made_from = [*catalogue.REFERENCE.glob("*.py"), *catalogue.FOLDER.glob("level*/*.toml")]
+    made_by = [*catalogue.FOLDER.glob("*.py"), *(catalogue.FOLDER / "disguise").glob("*.py")]
+    return hash_of_files([*made_from, *made_by, *Path(__file__).parent.glob("*.py")])
+
+
+@functools.cache
+def known() -> Known:
+    """Return what was handed out. Made once in a process, in some ten seconds."""
     reference = variant.sources_of(catalogue.REFERENCE)
-    if not reference:
-        return None
     # Of all levels: a copy may hold bugs of several (`--level all`), whichever of them is graded now.
     numbers = sorted(int(path.name.removeprefix("level")) for path in catalogue.FOLDER.glob("level[0-9]*"))
     bugs = [bug for number in numbers for bug in catalogue.load(number)]
@@ -118,7 +123,7 @@ def of(reference: dict[str, str], handed_out: list[str]) -> Known:
     synonyms = {one for every in SYNONYMS.values() for one in every}
     forms = {form.format(name) for form in FORMS for name in local}
     given = frozenset(local | synonyms | forms | set(SYNONYMS))
-    bare = Known(library, given, frozenset(), frozenset(), frozenset(), "")
+    bare = Known(library, given, frozenset(), frozenset(), frozenset())
     pages = [read_once(text) for text in handed_out]
     found = {one for page in pages for one in page.statements}
     bags = frozenset(bag(map(bare.shape, one.tokens)) for one in found)
@@ -127,13 +132,7 @@ def of(reference: dict[str, str], handed_out: list[str]) -> Known:
         one for many in REMARKS.values() for one in many
     }
     shingles = frozenset(one for text in said for one in runs_of(words(text), SHINGLE))
-    version = hashlib.sha256()
-    for part in (Path(__file__).parent.glob("*.py"),):
-        for path in sorted(part):
-            version.update(path.read_bytes())
-    for names in (library, given, bags, grams, shingles):
-        version.update("\n".join(sorted(names)).encode())
-    return Known(library, given, bags, grams, shingles, version.hexdigest()[:16])
+    return Known(library, given, bags, grams, shingles)
 
 
 def names_of(modules: Iterable[str]) -> tuple[frozenset[str], set[str]]:

@@ -155,16 +155,17 @@ def ended(here: list[tuple[int, Token]]) -> Iterator[Statement]:
 def prose(tokens: list[tuple[int, Token]]) -> Iterator[Prose]:
     """Yield comments, those on adjacent lines together where nothing else stands there, and strings."""
     block: list[tuple[int, str]] = []
-    alone = True
+    alone = whole = True
     for number, token in tokens:
         if token.kind == "line":
             alone = True
             continue
         if token.kind == "comment":
-            if block and not (alone and block[-1][0] == number - 1):
+            if block and not (alone and whole and block[-1][0] == number - 1):
                 yield joined(block)
                 block = []
             block.append((number, token.text.lstrip("#!: ")))
+            whole = alone
         elif token.kind == "string":
             yield Prose(number, number + token.text.count("\n"), without_fields(token.text))
         alone = False

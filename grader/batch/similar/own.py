@@ -4,10 +4,11 @@ Winnowing (Schleimer, Wilkerson and Aiken, "Winnowing: local algorithms for docu
 of every `WINDOW` neighbouring hashes of `length` tokens the smallest is kept, so that any shared run of
 `length + WINDOW - 1` tokens leaves a shared fingerprint, wherever it stands.
 
-There are three views of the same text. *named*: names as they are, except those that a disguise may give; the
+There are four views of the same text. *named*: names as they are, except those that a disguise may give; the
 student's own names say most, so short runs count. *shape*: every name that a submission can choose is
-replaced, so that renaming changes nothing; what is left says less, so only long runs count. *words*: comments
-and strings, which the two others do not see.
+replaced, so that renaming changes nothing; what is left says less, so only long runs count. *place*: the shape of a
+short run together with what stands before and behind it, for the same few tokens at the same place say more.
+*words*: comments and strings, which the others do not see.
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import accumulate
 
-from grader.batch.similar.known import GRAM, SHINGLE, Known, runs_of, tokens_of, words
-from grader.batch.similar.lex import Prose, Statement, read
+from grader.batch.similar.known import GRAM, SHINGLE, Known, bag, runs_of, tokens_of, words
+from grader.batch.similar.lex import Prose, Statement, Text, read
 
-LENGTHS = {"named": 10, "shape": 16, "words": SHINGLE}
+CODE = ("named", "shape")
+LENGTHS = {"named": 10, "shape": 16, "place": 16, "words": SHINGLE}
 """Tokens of one fingerprint, by view."""
-SHORTEST = {"named": 6, "shape": 12, "words": SHINGLE - 1}
-"""A whole run of own statements is a fingerprint although it is shorter, if it has so many."""
+SHORTEST = {"named": 6, "shape": 12, "place": 6, "words": SHINGLE - 1}
+"""A whole run is a fingerprint although it is shorter, if it has so many. At a place both neighbours count."""
 WINDOW = 4
 BRIDGE = 2
 """Known statements between own ones that belong to their run: `else:`, `return x`."""
@@ -84,21 +86,38 @@ def own(sources: Mapping[str, str], known: Known) -> Own:
     """Return what of a submission's modules, by path, is its own."""
     ordered = sorted(sources.items())
     prints: list[Print] = []
-    size, left = 0, MOST_CHARACTERS
+    size = start = 0
+    left = MOST_CHARACTERS
     for number, (_, text) in enumerate(ordered):
-        page = read(text[:left])
+        for views in parts(read(text[:left]), known):
+            for view, pieces in views.items():
+                prints += winnowed(view, pieces, number, start)
+            count = sum(one.own for one in next(iter(views.values())))
+            size += count
+            start += count + 1  # a gap, so that what only follows in this list is not taken for neighbours
         left -= min(left, len(text))
-        for run in runs(page.statements, known):
-            for view in ("named", "shape"):
-                prints += winnowed(
-                    view, [one for each in run for one in code(each, view, known)], number, size
-                )
-            size += sum(one.own for each in run for one in code(each, "named", known))
-        for comment in page.prose:
-            for said in prose(comment, known):
-                prints += winnowed("words", said, number, size)
-                size += sum(one.own for one in said)
     return Own(tuple(name for name, _ in ordered), size, tuple(prints))
+
+
+def parts(text: Text, known: Known) -> Iterator[dict[str, list[Piece]]]:
+    """Yield each part of a module that is its writer's own, as every view shows it."""
+    for run in runs(text.statements, known):
+        named, shape = ([one for each in run.statements for one in code(each, view, known)] for view in CODE)
+        if len(shape) >= SHORTEST["shape"]:
+            yield {"named": named, "shape": shape}
+        else:
+            yield {
+                "named": named,
+                "place": [neighbour(run.before, known), *shape, neighbour(run.after, known)],
+            }
+    for comment in text.prose:
+        for said in prose(comment, known):
+            yield {"words": said}
+
+
+def neighbour(one: Statement | None, known: Known) -> Piece:
+    """Return the statement beside a run as one piece, however a disguise may spell it."""
+    return Piece(bag(map(known.shape, one.tokens)), one.line, one.last, False) if one else NOTHING
 
 
 def code(statement: Statement, view: str, known: Known) -> Iterator[Piece]:
@@ -135,24 +154,39 @@ def covered(texts: Sequence[str], length: int, handed_out: Set[str]) -> list[boo
     return flags
 
 
-def runs(statements: Sequence[Statement], known: Known) -> Iterator[list[Statement]]:
-    """Yield each longest run of own statements, with what little that is known stands between them."""
-    run: list[Statement] = []
-    between: list[Statement] = []
-    for one in statements:
-        if one.begins and run:
-            yield run
-            run, between = [], []
-        if not known.has(one):
-            run += [*between, one] if run else [one]
-            between = []
-        elif run:
-            between.append(one)
-            if len(between) > BRIDGE or len(one.tokens) > GRAM:
-                yield run
-                run, between = [], []
-    if run:
-        yield run
+NOTHING = Piece("", 0, 0, False)
+"""What stands before the first statement, and behind the last one."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """Own statements that follow one another, with what little that is known stands between them."""
+
+    before: Statement | None
+    statements: tuple[Statement, ...]
+    after: Statement | None
+
+
+def runs(statements: Sequence[Statement], known: Known) -> Iterator[Run]:
+    """Yield each longest run; where a function begins, another one does."""
+    first = last = -1
+    for i, one in enumerate(statements):
+        is_own = not known.has(one)
+        is_end = one.begins or i - last > BRIDGE + 1 or (not is_own and len(one.tokens) > GRAM)
+        if first >= 0 and is_end:
+            yield run_of(statements, first, last)
+            first = -1
+        if is_own:
+            first, last = i if first < 0 else first, i
+    if first >= 0:
+        yield run_of(statements, first, last)
+
+
+def run_of(statements: Sequence[Statement], first: int, last: int) -> Run:
+    """Return the run from one statement to another."""
+    before = statements[first - 1] if first else None
+    after = statements[last + 1] if last + 1 < len(statements) else None
+    return Run(before, tuple(statements[first : last + 1]), after)
 
 
 def stretches(flags: Sequence[bool]) -> Iterator[tuple[int, int]]:
@@ -179,7 +213,8 @@ def winnowed(view: str, run: Sequence[Piece], file: int, start: int) -> Iterator
     before = [start, *(start + count for count in accumulate(one.own for one in run))]
     for i in sorted(kept):
         if count := before[i + length] - before[i]:
-            yield Print(hashes[i], file, run[i].line, run[i + length - 1].last, before[i], count)
+            mine = [one for one in run[i : i + length] if one.own]
+            yield Print(hashes[i], file, mine[0].line, mine[-1].last, before[i], count)
 
 
 def hash_of(view: str, texts: Sequence[str]) -> int:

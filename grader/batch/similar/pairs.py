@@ -20,7 +20,6 @@ THRESHOLD = 80.0
 COMMON_SHARE, COMMON_LEAST, COMMON_MOST = 0.02, 3, 50
 """A fingerprint that more than this share of the submissions have is dropped, but none that so few have, and any
 that more have than the most. The last bounds the time: n submissions with the same fingerprint are n²/2 pairs."""
-MOST_PAIRS = 200
 MOST_PLACES = 20
 """What is listed of a pair: where more is alike, nobody reads further."""
 
