@@ -53,8 +53,8 @@ def add(ledger: Ledger, part: Ledger) -> list[str]:
     if part.prints_version():
         if ledger.prints_version() not in ("", part.prints_version()):
             doubts.append(
-                f"{part.folder}: its students were compared by another catalogue or grader than those of another "
-                "folder; grade the merged folder again with `grader batch` to compare all"
+                f"{part.folder}: its students were compared by another catalogue or grader than those of "
+                "another folder; grade the merged folder again with `grader batch` to compare all"
             )
         else:
             ledger.set_prints_version(part.prints_version())

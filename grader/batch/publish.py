@@ -36,8 +36,8 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     report = commands.add_parser(
         "report",
         help="write the results of a class for people and for other tools",
-        description="csv, canvas, junit and similar (a table of pairs that share more than what was handed out, for "
-        "staff) are one file for the class, on stdout or in --out FILE. "
+        description="csv, canvas, junit and similar (a table of pairs that share more than what was handed "
+        "out, for staff) are one file for the class, on stdout or in --out FILE. "
         "gradescope, classroom and prairielearn are one file for each student, in the folder --out DIR, or "
         "on stdout for one --student. html is a page for the class and one for each student, in --out DIR.",
     )

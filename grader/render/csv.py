@@ -53,11 +53,11 @@ def canvas(book: Gradebook) -> str:
 
 def similar(book: Gradebook) -> str:
     """Return the pairs of submissions that share more than what was handed out, one row a pair."""
-    head = ["left", "right", "score", "same_files", "shared"]
+    head = ["left", "right", "score", "own", "same_files", "shared"]
     rows = [
         [
             *(", ".join(names) for names in (one.left, one.right)),
-            *(number(one.score), "yes" if one.same else "no"),
+            *(number(one.score), number(one.own), "yes" if one.same else "no"),
             "; ".join(f"{place.left} {place.right}" for place in one.places),
         ]
         for one in (book.similarity.pairs if book.similarity else ())

@@ -55,7 +55,7 @@ class Gradebook:
     """What there is to earn: each level with nothing run."""
     students: tuple[Student, ...]
     similarity: Similarity | None = None
-    """Who shares more than what was handed out: for staff, and on no student's page. None if not asked for."""
+    """Who shares more than what was handed out: for staff, on no student's page; None if not asked for."""
 
     @property
     def max_points(self) -> float:

@@ -28,6 +28,8 @@ class Similar:
     right: tuple[str, ...]
     score: float
     """Shared tokens of their own; one that n submissions have counts 2/n."""
+    own: int
+    """How many tokens of its own the one with fewer has: the highest score that there could be."""
     same: bool
     """Whether the files are the very same."""
     places: tuple[Shared, ...]
@@ -61,7 +63,7 @@ def table(similarity: Similarity) -> str:
     lines = []
     for one in similarity.pairs:
         how = "the very same files, " if one.same else ""
-        lines.append(f"{', '.join(one.left)} and {', '.join(one.right)}: {how}{one.score:g}")
+        lines.append(f"{', '.join(one.left)} and {', '.join(one.right)}: {how}{one.score:g} of {one.own}")
         lines += [f"    {place.tokens:4}  {place.left}  {place.right}" for place in one.places]
     if not lines:
         lines = [f"no two share {similarity.threshold:g} tokens that are neither handed out nor common"]

@@ -1,8 +1,8 @@
 """What was handed out: the reference, every form of every bug, and what a disguise may make of them.
 
 What two students share because both were given it says nothing, so it is taken away before anything is
-compared. That is done statement by statement, because a copy of one student's may hold any set of the bugs, and
-any choice of other spellings; the sets are endless, and the statements are not.
+compared. That is done statement by statement, because a copy of one student's may hold any set of the bugs,
+and any choice of other spellings; the sets are endless, and the statements are not.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ class Known:
     """What everybody may have."""
 
     library: frozenset[str]
-    """Names that the reference uses and does not bind, its attributes with a dot before them: they mean the same in
-    every submission."""
+    """Names that the reference uses and does not bind, its attributes with a dot before them: they mean the
+    same in every submission."""
     given: frozenset[str]
     """Names of local variables in the reference, or that a disguise may give one."""
     bags: frozenset[str]
@@ -103,7 +103,7 @@ def known() -> Known:
 
 
 def texts(reference: dict[str, str], bugs: Iterable[catalogue.Bug]) -> Iterable[str]:
-    """Yield every module that a copy may hold: as it is, with each form of each bug, and spelled otherwise."""
+    """Yield every module that a copy may hold: the reference's, with each form of each bug, disguised."""
     yield from reference.values()
     for bug in bugs:
         for form in bug.instances():
@@ -180,7 +180,7 @@ def runs_of(texts: Sequence[str], length: int) -> list[str]:
 
 
 def tokens_of(one: Statement) -> list[Token]:
-    """Return the tokens of a statement without commas before a closing bracket: a formatter puts them there."""
+    """Return the tokens of a statement without the commas that a formatter puts before a bracket."""
     return [
         token
         for token, after in pairwise([*one.tokens, one.tokens[-1]])

@@ -1,7 +1,7 @@
 """Python as statements of tokens, and its prose, from any text in time that grows with its length alone.
 
-Not `ast` and not `tokenize`: submissions come from strangers. A text that does not parse is still a text that two
-may share, deep nesting must not end the grader, and another version of Python must not read it otherwise.
+Not `ast` and not `tokenize`: submissions come from strangers. A text that does not parse is still a text that
+two may share, deep nesting must not end the grader, and another version of Python must not read it otherwise.
 """
 
 from __future__ import annotations
@@ -179,5 +179,5 @@ def joined(block: list[tuple[int, str]]) -> Prose:
 
 
 def without_fields(string: str) -> str:
-    """Return a string without what an f-string fills in: names stand there, which the prose does not depend on."""
+    """Return a string without what an f-string fills in: those are names, and no prose."""
     return FIELD.sub("{}", string)

@@ -1,14 +1,14 @@
 """A submission's own text: what is left of it without what was handed out, as fingerprints.
 
-Winnowing (Schleimer, Wilkerson and Aiken, "Winnowing: local algorithms for document fingerprinting", SIGMOD 2003):
+Winnowing (Schleimer, Wilkerson and Aiken, "Winnowing: local algorithms for document fingerprinting", 2003):
 of every `WINDOW` neighbouring hashes of `length` tokens the smallest is kept, so that any shared run of
 `length + WINDOW - 1` tokens leaves a shared fingerprint, wherever it stands.
 
 There are four views of the same text. *named*: names as they are, except those that a disguise may give; the
 student's own names say most, so short runs count. *shape*: every name that a submission can choose is
-replaced, so that renaming changes nothing; what is left says less, so only long runs count. *place*: the shape of a
-short run together with what stands before and behind it, for the same few tokens at the same place say more.
-*words*: comments and strings, which the others do not see.
+replaced, so that renaming changes nothing; what is left says less, so only long runs count. *place*: the
+shape of a short run together with what stands before and behind it, for the same few tokens at the same place
+say more. *words*: comments and strings, which the others do not see.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ CODE = ("named", "shape")
 LENGTHS = {"named": 10, "shape": 16, "place": 16, "words": SHINGLE}
 """Tokens of one fingerprint, by view."""
 SHORTEST = {"named": 6, "shape": 12, "place": 6, "words": SHINGLE - 1}
-"""A whole run is a fingerprint although it is shorter, if it has so many. At a place both neighbours count."""
+"""A whole run is a fingerprint although it is shorter, if it has so many, at a place with its neighbours."""
 WINDOW = 4
 BRIDGE = 2
 """Known statements between own ones that belong to their run: `else:`, `return x`."""

@@ -1,8 +1,9 @@
-"""Pairs of submissions that share rare text of their own, found through an index and not by comparing all pairs.
+"""Pairs of submissions that share rare text of their own, found through an index.
 
 Text that many have says nothing of two of them: it is the obvious repair, or comes from the lecture. So a
-fingerprint that more than a share of the class has is dropped, and one that n have counts 2/n. What is left is
-counted in tokens and not in fingerprints, so that one long text and many short ones weigh what they are long.
+fingerprint that more than a share of the class has is dropped, and one that n have counts 2/n. What is left
+is counted in tokens and not in fingerprints, so that one long text and many short ones weigh what they are
+long.
 """
 
 from __future__ import annotations
@@ -16,10 +17,14 @@ from grader.batch.similar.own import Own, Print
 from grader.render.similar import Shared, Similar
 
 THRESHOLD = 80.0
-"""Tokens: see benchmarks/results/similarity.md."""
+"""Tokens. On simulated classes independent students stay below it: benchmarks/results/similarity.md."""
+SHARE = 0.2
+"""Of the smaller one's own tokens. Who writes everything anew shares some with everybody who does, by chance
+and because the contract is the same: two of the correct programs in tests/alternates up to 0.09."""
 COMMON_SHARE, COMMON_LEAST, COMMON_MOST = 0.02, 3, 50
-"""A fingerprint that more than this share of the submissions have is dropped, but none that so few have, and any
-that more have than the most. The last bounds the time: n submissions with the same fingerprint are n²/2 pairs."""
+"""A fingerprint that more than this share of the submissions have is dropped, but none that so few have, and
+any that more have than the most. The last bounds the time: n submissions with the same fingerprint are n²/2
+pairs."""
 MOST_PLACES = 20
 """What is listed of a pair: where more is alike, nobody reads further."""
 
@@ -32,7 +37,7 @@ class Handed:
     own: Own
 
 
-def pairs(trees: Sequence[Handed], threshold: float = THRESHOLD) -> list[Similar]:
+def pairs(trees: Sequence[Handed], threshold: float = THRESHOLD, share: float = SHARE) -> list[Similar]:
     """Return the pairs above a threshold, the highest score first."""
     index = rare(trees)
     bounds: dict[tuple[int, int], float] = defaultdict(float)
@@ -40,13 +45,13 @@ def pairs(trees: Sequence[Handed], threshold: float = THRESHOLD) -> list[Similar
         weight = 2 / len(holders)
         for (one, first), (other, _) in combinations(holders.items(), 2):
             bounds[one, other] += weight * first.length
-    found = [
-        pair
-        for (one, other), bound in bounds.items()
-        if bound >= threshold
-        and (pair := compared(trees[one], trees[other], index, one, other)).score >= threshold
-    ]
-    found += [pair for one in trees if len(one.students) > 1 and (pair := alike(one)).score >= threshold]
+    found = []
+    for (one, other), bound in bounds.items():
+        size = min(trees[one].own.size, trees[other].own.size)
+        if bound >= max(threshold, share * size):
+            found.append(compared(trees[one], trees[other], index, one, other))
+    found += [alike(one) for one in trees if len(one.students) > 1]
+    found = [one for one in found if one.score >= max(threshold, share * one.own)]
     return sorted(found, key=lambda one: (-one.score, one.left, one.right))
 
 
@@ -76,7 +81,8 @@ def compared(left: Handed, right: Handed, index: Index, one: int, other: int) ->
         covered((weight, place) for weight, _, place in shared.values()),
     )
     places = tuple(stretches(left.own, right.own, [pair[1:] for pair in shared.values()]))
-    return Similar(left.students, right.students, round(score, 1), False, places[:MOST_PLACES])
+    size = min(left.own.size, right.own.size)
+    return Similar(left.students, right.students, round(score, 1), size, False, places[:MOST_PLACES])
 
 
 def alike(tree: Handed) -> Similar:
@@ -84,7 +90,7 @@ def alike(tree: Handed) -> Similar:
     places = tuple(stretches(tree.own, tree.own, [(one, one) for one in tree.own.prints]))
     score = covered((1.0, one) for one in tree.own.prints)
     first, *others = tree.students
-    return Similar((first,), tuple(others), round(score, 1), True, places[:MOST_PLACES])
+    return Similar((first,), tuple(others), round(score, 1), tree.own.size, True, places[:MOST_PLACES])
 
 
 def covered(weighted: Iterator[tuple[float, Print]]) -> float:

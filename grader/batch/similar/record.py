@@ -1,8 +1,8 @@
 """Fingerprints in the ledger: made when a class is graded, read when a report is.
 
-A report must not need the submissions, which may be gone by then, nor the reference, which a machine that only
-makes reports may not have. So the ledger keeps what of each tree is its own, under the version of all that says
-what is; where that has changed, the next `grader batch` or `regrade` reads the trees again.
+A report must not need the submissions, which may be gone by then, nor the reference, which a machine that
+only makes reports may not have. So the ledger keeps what of each tree is its own, under the version of all
+that says what is; where that has changed, the next `grader batch` or `regrade` reads the trees again.
 """
 
 from __future__ import annotations

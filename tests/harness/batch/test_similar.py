@@ -70,7 +70,7 @@ def of(text: str) -> Own:
 
 def score(one: str, other: str, *, threshold: float = 0.1) -> float:
     """Return the score of two modules, 0 if they share nothing."""
-    found = pairs([Handed(("a",), of(one)), Handed(("b",), of(other))], threshold)
+    found = pairs([Handed(("a",), of(one)), Handed(("b",), of(other))], threshold, share=0)
     return found[0].score if found else 0.0
 
 
@@ -198,7 +198,7 @@ def test_what_many_have_says_nothing_of_two() -> None:
     def best(holders: int, count: int = 200) -> float:
         handed = [Handed((f"h{i}",), of(f"{OWN}\nz = {i}\n")) for i in range(holders)]
         handed += [Handed((f"o{i}",), Own((), 0, ())) for i in range(count - holders)]
-        return max((one.score for one in pairs(handed, 0.1)), default=0.0)
+        return max((one.score for one in pairs(handed, 0.1, 0)), default=0.0)
 
     assert best(2) == of(OWN).size
     assert best(4) == pytest.approx(best(2) / 2, abs=0.1)
@@ -239,7 +239,7 @@ def test_a_class_is_compared(copied_class: Path, tmp_path: Path, batch: Batch, g
     assert pair["score"] > record["threshold"] == THRESHOLD
     assert record["not_compared"] == ["eve"]
     code, said = grader("show", out, "--similar")
-    assert said.startswith(f"bob and carol: {pair['score']:g}\n")
+    assert said.startswith(f"bob and carol: {pair['score']:g} of {pair['own']}\n")
     assert "nanochat/<b>\\x1b.py:4-" in said
     assert said.endswith("not compared: eve\n")
     assert grader("show", out, "--similar", "--student", "alice")[1].startswith("no two share 80 tokens")
@@ -388,6 +388,18 @@ def test_a_tree_that_is_gone_is_not_compared(copied_class: Path, tmp_path: Path,
         assert "gone" not in found.prints("toy")
 
 
+def test_a_small_share_of_much_is_chance() -> None:
+    def reported(*rest: str) -> bool:
+        return bool(pairs([Handed((str(i),), of(OWN + text)) for i, text in enumerate(rest)]))
+
+    much = [
+        "\n".join(f'{name}{i} = {name}_of("{name} {i}", {i}) // {name}{i - 1}' for i in range(120))
+        for name in "abc"
+    ]
+    assert reported("", much[0]), "all that the one has"
+    assert not reported(much[0], much[1].replace("//", "+ 1 -"))
+
+
 @pytest.mark.slow
 def test_copies_with_other_bugs_and_disguises_share_nothing() -> None:
     from grader.bugs import catalogue, choose, variant
@@ -402,3 +414,8 @@ def test_copies_with_other_bugs_and_disguises_share_nothing() -> None:
         plain = variant.with_bugs(reference, choose.by_seed(bugs, reference, seed, 2).bugs)
         assert own(plain, found).size <= 5, "two bugs may meet in one statement"
         assert own(disguised(plain, seed), found).size <= THRESHOLD / 2
+    alternates = Path(__file__).parents[2] / "alternates"
+    works = {path.parent.name: variant.sources_of(path) for path in alternates.glob("*/nanochat")}
+    assert len(works) > 10
+    handed = [Handed((name,), own(files, found)) for name, files in works.items()]
+    assert pairs(handed) == [], "independent programs"
