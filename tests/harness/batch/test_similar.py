@@ -16,7 +16,7 @@ import pytest
 from grader.batch import classbook, ledger
 from grader.batch.ledger import Ledger
 from grader.batch.similar import known, lex
-from grader.batch.similar.own import MOST_CHARACTERS, Own, own
+from grader.batch.similar.own import Own, own
 from grader.batch.similar.pairs import THRESHOLD, Handed, pairs
 from grader.batch.similar.record import remember
 from grader.render import classpage, studentpage
@@ -123,9 +123,12 @@ def test_no_text_takes_longer_than_its_length(text: str) -> None:
     assert seconds[1] < 8 * seconds[0] + 0.5
 
 
-def test_what_is_too_long_is_compared_up_to_a_limit() -> None:
+def test_what_is_too_long_is_compared_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    from grader.batch.similar import own as module
+
+    monkeypatch.setattr(module, "MOST_CHARACTERS", 1000)
     line = "first_thing = second_thing(third_thing, 17) + fourth_thing[fifth_thing]\n"
-    assert of("x = 1\n" * MOST_CHARACTERS + line * 3).prints == ()
+    assert of("x = 1\n" * 200 + line * 3).prints == ()
     assert of(line * 3).prints
 
 
@@ -143,6 +146,12 @@ def test_nothing_that_was_handed_out_is_anybodys_own() -> None:
         seeded.replace("    # Also", "    # Not").replace("overlap,", "overlap "),
     ):
         assert of(text).size <= 1, text
+
+
+def test_what_is_repeated_counts_once() -> None:
+    line = "first_thing = second_thing(third_thing, 17) + fourth_thing[fifth_thing]\n"
+    assert len(of(line * 50).prints) < 40
+    assert score(toy.WORK + line * 50, toy.WORK + "other_thing = 0\n" + line * 50) < 50
 
 
 def test_a_small_edit_of_a_long_statement_is_small() -> None:
