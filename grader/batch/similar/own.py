@@ -32,7 +32,7 @@ WINDOW = 4
 BRIDGE = 2
 """Known statements between own ones that belong to their run: `else:`, `return x`."""
 MOST_CHARACTERS = 300_000
-"""Of all modules together; what is beyond is not compared. The reference has 70,000; these take 5 s at worst."""
+"""Of all modules together; what is beyond is not compared. The reference has 70,000; 5 s at worst."""
 
 
 @dataclass(frozen=True)
