@@ -23,7 +23,7 @@ from pathlib import Path
 from grader.batch.similar import lex
 from grader.batch.similar.known import known
 from grader.batch.similar.own import Own, own
-from grader.batch.similar.pairs import THRESHOLD, Handed, pairs
+from grader.batch.similar.pairs import LARGE, Handed, pairs, threshold_for
 from grader.bugs import catalogue, choose, variant
 from grader.bugs.bug import Bug
 from grader.bugs.disguise import disguised
@@ -66,7 +66,7 @@ def main() -> int:
     options.add_argument("--classes", default="own,disguised,one,small", help="which to make")
     options.add_argument("--large", type=int, default=5000, help="students of the class that is timed")
     options.add_argument(
-        "--planted", type=int, default=20, help="copies of each kind, half of them of who wrote much"
+        "--planted", type=int, default=20, help="copies of each kind, as far as there are sources"
     )
     options.add_argument("--seed", default="0", help="makes the classes")
     given = options.parse_args()
@@ -283,10 +283,12 @@ def show_copies(name: str, students: list[Student], planted: int, seed: str) -> 
     sizes = {one.name: owned(one.files).size for one in students}
     chance = random.Random(f"{seed} planted")
     truth: dict[frozenset[str], tuple[str, int]] = {}
-    rich = [one for one in students if sizes[one.name] >= THRESHOLD]
-    for kind in KINDS:
-        some = chance.sample(rich, min(planted // 2, len(rich)))
-        for source in some + chance.sample(students, planted - len(some)):
+    much = threshold_for(max(len(students), LARGE))
+    # Each source is copied once: what several copies have in common counts less.
+    sources_left = chance.sample(students, len(students))
+    rich = [one for one in sources_left if sizes[one.name] >= much]
+    for number, kind in enumerate(KINDS):
+        for source in rich[number * planted : (number + 1) * planted]:
             thief = f"{kind} of {source.name}"
             works.append((thief, copied(source, kind, f"{seed} {thief}")))
             truth[frozenset((thief, source.name))] = kind, sizes[source.name]
@@ -297,12 +299,13 @@ def show_copies(name: str, students: list[Student], planted: int, seed: str) -> 
         for one in pair.left
         for other in pair.right
     }
-    print(f"\nClass `{name}` with {planted} copies of each kind ({time.perf_counter() - began:.1f} s):\n")
-    print(f"| kind | found | of sources with {THRESHOLD:g} own tokens or more | own tokens of those missed |")
+    print(f"\nClass `{name}`, up to {planted} copies of each kind, of who has {much:g} own tokens or more")
+    print(f"({time.perf_counter() - began:.1f} s):\n")
+    print(f"| kind | found | of sources with {2 * much:g} own tokens or more | own tokens of those missed |")
     print("|---|---|---|---|")
     for kind in KINDS:
         mine = {pair: size for pair, (of, size) in truth.items() if of == kind}
-        large = [pair for pair, size in mine.items() if size >= THRESHOLD]
+        large = [pair for pair, size in mine.items() if size >= 2 * much]
         missed = sorted(size for pair, size in mine.items() if pair not in found)
         print(
             f"| {kind} | {sum(pair in found for pair in mine)} of {len(mine)} "

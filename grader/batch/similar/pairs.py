@@ -16,8 +16,9 @@ from itertools import combinations
 from grader.batch.similar.own import Own, Print
 from grader.render.similar import Shared, Similar
 
-THRESHOLD = 80.0
-"""Tokens. On simulated classes independent students stay below it: benchmarks/results/similarity.md."""
+THRESHOLD, THRESHOLD_LARGE, LARGE = 80.0, 60.0, 200
+"""Tokens, and for so many submissions or more, where what is common is better known. On simulated classes
+independent students stay below: 65 of the one, 49 of the other (benchmarks/results/similarity.md)."""
 SHARE = 0.2
 """Of the smaller one's own tokens. Who writes everything anew shares some with everybody who does, by chance
 and because the contract is the same: two of the correct programs in tests/alternates up to 0.09."""
@@ -37,14 +38,20 @@ class Handed:
     own: Own
 
 
-def pairs(trees: Sequence[Handed], threshold: float = THRESHOLD, share: float = SHARE) -> list[Similar]:
-    """Return the pairs above a threshold, the highest score first."""
+def threshold_for(count: int) -> float:
+    """Return the score from which a pair of so many submissions is reported."""
+    return THRESHOLD if count < LARGE else THRESHOLD_LARGE
+
+
+def pairs(trees: Sequence[Handed], threshold: float | None = None, share: float = SHARE) -> list[Similar]:
+    """Return the pairs above a threshold, by default that of the class, the highest score first."""
+    threshold = threshold_for(len(trees)) if threshold is None else threshold
     index = rare(trees)
     bounds: dict[tuple[int, int], float] = defaultdict(float)
     for holders in index.values():
-        weight = 2 / len(holders)
+        bound = weight(len(holders))
         for (one, first), (other, _) in combinations(holders.items(), 2):
-            bounds[one, other] += weight * first.length
+            bounds[one, other] += bound * first.length
     found = []
     for (one, other), bound in bounds.items():
         size = min(trees[one].own.size, trees[other].own.size)
@@ -69,16 +76,21 @@ def rare(trees: Sequence[Handed]) -> Index:
     return {name: holders for name, holders in index.items() if 2 <= len(holders) <= most}
 
 
+def weight(holders: int) -> float:
+    """Return what a token counts that so many submissions have."""
+    return 2 / holders
+
+
 def compared(left: Handed, right: Handed, index: Index, one: int, other: int) -> Similar:
     """Return what two trees share of what is rare."""
     shared = {
-        found.hash: (2 / len(holders), holders[one], holders[other])
+        found.hash: (weight(len(holders)), holders[one], holders[other])
         for found in left.own.prints
         if one in (holders := index.get(found.hash, {})) and other in holders
     }
     score = min(
-        covered((weight, place) for weight, place, _ in shared.values()),
-        covered((weight, place) for weight, _, place in shared.values()),
+        covered((counts, place) for counts, place, _ in shared.values()),
+        covered((counts, place) for counts, _, place in shared.values()),
     )
     places = tuple(stretches(left.own, right.own, [pair[1:] for pair in shared.values()]))
     size = min(left.own.size, right.own.size)
@@ -96,9 +108,9 @@ def alike(tree: Handed) -> Similar:
 def covered(weighted: Iterator[tuple[float, Print]]) -> float:
     """Return how many tokens fingerprints cover, each with the highest weight of those that cover it."""
     weights: dict[int, float] = {}
-    for weight, one in weighted:
+    for counts, one in weighted:
         for position in range(one.start, one.start + one.length):
-            weights[position] = max(weight, weights.get(position, 0.0))
+            weights[position] = max(counts, weights.get(position, 0.0))
     return sum(weights.values())
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from grader.batch.ledger import Ledger
 from grader.batch.similar import known
 from grader.batch.similar.own import Own, own
-from grader.batch.similar.pairs import THRESHOLD, Handed, pairs
+from grader.batch.similar.pairs import Handed, pairs, threshold_for
 from grader.render.similar import Similarity
 
 TREES_AT_A_TIME = 50
@@ -61,7 +61,7 @@ def similarity(ledger: Ledger) -> Similarity:
     ]
     handed = [Handed(tuple(names), Own.unpacked(kept[tree])) for tree, names in trees]
     return Similarity(
-        threshold=THRESHOLD,
+        threshold=threshold_for(len(handed)),
         pairs=tuple(pairs(handed)),
         own=tuple((tree, one.own.size) for (tree, _), one in zip(trees, handed, strict=True)),
         missing=tuple(sorted(name for tree, names in students.items() if tree not in kept for name in names)),

@@ -17,7 +17,7 @@ from grader.batch import classbook, ledger
 from grader.batch.ledger import Ledger
 from grader.batch.similar import known, lex
 from grader.batch.similar.own import Own, own
-from grader.batch.similar.pairs import THRESHOLD, Handed, pairs
+from grader.batch.similar.pairs import THRESHOLD, Handed, pairs, threshold_for
 from grader.batch.similar.record import remember
 from grader.render import classpage, studentpage
 from grader.render.similar import Similarity
@@ -187,6 +187,10 @@ def test_who_shares_nothing_has_no_score() -> None:
     assert of(toy.WORK + OWN).size > THRESHOLD
     assert of(toy.WORK + OTHER).size > THRESHOLD / 2
     assert score(toy.WORK + OWN, toy.WORK + OTHER) == 0
+
+
+def test_a_large_class_has_a_lower_threshold() -> None:
+    assert [threshold_for(count) for count in (2, 199, 200, 5000)] == [80, 80, 60, 60]
 
 
 def test_places_are_those_of_the_text() -> None:
