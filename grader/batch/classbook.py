@@ -6,16 +6,20 @@ from dataclasses import replace
 
 from grader.batch.intake import Taken
 from grader.batch.ledger import Ledger
+from grader.batch.similar.record import similarity
 from grader.render.gradebook import Gradebook, Status, Student, joined
 from grader.render.students import for_students
 from grader.report import LevelReport, Report
 
 
-def gradebook(ledger: Ledger, *, hints: int = 0, after_deadline: bool = False) -> Gradebook:
+def gradebook(
+    ledger: Ledger, *, hints: int = 0, after_deadline: bool = False, similar: bool = False
+) -> Gradebook:
     """Return the class as it stands in the ledger, students by name.
 
     The levels of each student are as the student sees them, with hints up to that stage where a criterion is
-    broken; the whole report withholds nothing.
+    broken; the whole report withholds nothing. With `similar` also who shares more than what was handed out,
+    which takes seconds for thousands.
     """
     levels = {level.level: level for level in ledger.levels()}
     students = []
@@ -25,7 +29,11 @@ def gradebook(ledger: Ledger, *, hints: int = 0, after_deadline: bool = False) -
         seen = tuple(for_students(level, after_deadline=after_deadline) for level in whole)
         report = replace(student.report, levels=whole) if student.report else None
         students.append(replace(student, levels=seen, report=report))
-    return Gradebook(tuple(as_now(level, level, 0) for level in levels.values()), tuple(students))
+    return Gradebook(
+        tuple(as_now(level, level, 0) for level in levels.values()),
+        tuple(students),
+        similarity(ledger) if similar else None,
+    )
 
 
 def as_now(level: LevelReport, now: LevelReport, hints: int) -> LevelReport:

@@ -15,6 +15,7 @@ from grader.batch.engine import Conditions, Engine, Outcome, Task
 from grader.batch.intake import Taken
 from grader.batch.key import Setting
 from grader.batch.ledger import Ledger, Wanted, lock
+from grader.batch.similar.record import remember
 from grader.report import LevelReport
 from grader.verdict import judge
 
@@ -59,6 +60,7 @@ def grade_class(
         intake.clear(ledger.trees)
         taken = list(intake.take(entries, ledger.trees))
         yield from grade_taken(ledger, taken, task, make_engine)
+        remember(ledger, [one.tree for one in taken])
 
 
 def grade_taken(

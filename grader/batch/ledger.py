@@ -59,7 +59,14 @@ CREATE TABLE IF NOT EXISTS fault (
 );
 """
 
-TABLES = ("student", "wanted", "level", "result", "property", "fault")
+# Not in the schema's version: a ledger without it is one of a class that was never compared.
+PRINTS = """
+CREATE TABLE IF NOT EXISTS print (
+    tree TEXT NOT NULL, version TEXT NOT NULL, own BLOB NOT NULL, PRIMARY KEY (tree, version)
+)
+"""
+
+TABLES = ("student", "wanted", "level", "result", "property", "fault", "print")
 
 
 @dataclass(frozen=True)
@@ -246,9 +253,31 @@ class Ledger:
         rows = self._database.execute("SELECT record FROM level ORDER BY level")
         return [level_report(json.loads(record)) for (record,) in rows]
 
+    def prints_version(self) -> str:
+        """Return the version of the fingerprints that were made last, "" if there are none."""
+        found = self._database.execute("SELECT value FROM meta WHERE name = 'prints'").fetchone()
+        return "" if found is None else str(found[0])
+
+    def prints(self, version: str) -> dict[str, bytes]:
+        """Return the fingerprints of a version by tree, packed."""
+        return {tree: own for tree, of, own in self.rows("print") if of == version}
+
+    def put_prints(self, version: str, packed: Mapping[str, bytes]) -> None:
+        """Record fingerprints by tree; their version is the one that reports read from now on."""
+        with self.transaction():
+            self.set_prints_version(version)
+            self.put("print", ((tree, version, own) for tree, own in packed.items()))
+
+    def set_prints_version(self, version: str) -> None:
+        """Say which fingerprints reports read; call it within a transaction."""
+        self._database.execute(PRINTS)
+        self._database.execute("INSERT OR REPLACE INTO meta VALUES ('prints', ?)", (version,))
+
     def rows(self, table: str) -> list[tuple[Any, ...]]:
         """Return all rows of a table, sorted: what two ledgers are compared and merged by."""
         assert table in TABLES
+        if table == "print" and not self.prints_version():
+            return []
         return sorted(self._database.execute(f"SELECT * FROM {table}"))
 
     def put(self, table: str, rows: Iterable[tuple[Any, ...]]) -> None:

@@ -50,6 +50,15 @@ def add(ledger: Ledger, part: Ledger) -> list[str]:
     for table in ("student", "wanted", "level", "result", "property"):
         ledger.put(table, part.rows(table))
     ledger.put("fault", [row for row in part.rows("fault") if not ledger.has(row[0])])
+    if part.prints_version():
+        if ledger.prints_version() not in ("", part.prints_version()):
+            doubts.append(
+                f"{part.folder}: its students were compared by another catalogue or grader than those of "
+                "another folder; grade the merged folder again with `grader batch` to compare all"
+            )
+        else:
+            ledger.set_prints_version(part.prints_version())
+        ledger.put("print", part.rows("print"))
     for tree in sorted(part.trees.iterdir()) if part.trees.is_dir() else ():
         if not (ledger.trees / tree.name).exists() and not tree.name.startswith("."):
             shutil.copytree(tree, ledger.trees / tree.name)

@@ -18,6 +18,7 @@ OF_A_CLASS: Mapping[str, Callable[[Gradebook], str]] = {
     "csv": csv.render,
     "canvas": csv.canvas,
     "junit": junit.render,
+    "similar": csv.similar,
 }
 """Formats with one file for everybody."""
 
@@ -29,7 +30,7 @@ OF_A_STUDENT: Mapping[str, tuple[Callable[[Gradebook, Student], str | None], str
 }
 """Formats with a file for each student, and how it ends."""
 
-FORMATS = ("csv", "canvas", "junit", "html", *OF_A_STUDENT)
+FORMATS = ("csv", "canvas", "junit", "similar", "html", *OF_A_STUDENT)
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -37,7 +38,8 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     report = commands.add_parser(
         "report",
         help="write the results of a class for people and for other tools",
-        description="csv, canvas and junit are one file for the class, on stdout or in --out FILE. "
+        description="csv, canvas, junit and similar (a table of pairs that share more than what was handed "
+        "out, for staff) are one file for the class, on stdout or in --out FILE. "
         "gradescope, classroom, annotations and prairielearn are one file for each student, in the folder "
         "--out DIR, or on stdout for one --student. html is a page for the class and one for each student, "
         "in --out DIR.",
@@ -57,12 +59,17 @@ def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 def report_command(options: argparse.Namespace) -> int:
     """`grader report`."""
     with Ledger(options.results) as ledger:
-        book = classbook.gradebook(ledger, hints=options.hints, after_deadline=options.after_deadline)
+        book = classbook.gradebook(
+            ledger,
+            hints=options.hints,
+            after_deadline=options.after_deadline,
+            similar=options.format in ("html", "similar"),
+        )
     if options.student is not None:
         from grader.batch.results import find_student
 
         one = find_student(book, options.student)
-        book = Gradebook(book.levels, (one,))
+        book = Gradebook(book.levels, (one,), book.similarity and book.similarity.of(one.name))
     files = files_of(options.format, book)
     held = [one.name for one in book.students if one.points is None]
     if held and options.format in OF_A_STUDENT:

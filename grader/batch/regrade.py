@@ -10,6 +10,7 @@ from grader.batch.grading import Class, MakeEngine, grade_taken
 from grader.batch.intake import Taken
 from grader.batch.ledger import Ledger, lock
 from grader.batch.merge import verdicts
+from grader.batch.similar.record import remember
 from grader.report import Report
 from grader.run import UsageError
 
@@ -50,6 +51,7 @@ def regrade(task: Class, make_engine: MakeEngine, student: str | None) -> Genera
                 key = next(need.key for need in ledger.wanted(one.student) if need.level == one.level)
                 new = None if one.fault else ledger.report(key)
                 yield change(one.student, one.level, old, new, one.fault)
+        remember(ledger, [one.tree for one in everybody])
 
 
 def conditions_of(ledger: Ledger) -> Conditions:

@@ -15,7 +15,7 @@ from grader.batch import classbook, publish
 from grader.batch.ledger import Ledger
 from grader.batch.merge import merge
 from grader.render import json as record
-from grader.render import terminal
+from grader.render import similar, terminal
 from grader.render.gradebook import Gradebook, Student
 from grader.render.students import report_for_students
 from grader.run import UsageError
@@ -34,6 +34,7 @@ def add_show(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     show.set_defaults(command=show_command)
     show.add_argument("results", type=Path, metavar="RESULTS", help="a folder that `grader batch` made")
     show.add_argument("--student", metavar="NAME", help="show this student's report")
+    show.add_argument("--similar", action="store_true", help="show who shares more than what was handed out")
     show.add_argument("--json", action="store_true", help="print JSON")
     add_show_hidden(show)
     show.add_argument("--verbose", action="store_true", help="show every broken property in full")
@@ -64,7 +65,13 @@ def merge_command(options: argparse.Namespace) -> int:
 def show_command(options: argparse.Namespace) -> int:
     """`grader show`."""
     with Ledger(options.results) as ledger:
-        book = classbook.gradebook(ledger)
+        book = classbook.gradebook(ledger, similar=options.similar)
+    if book.similarity:
+        found = book.similarity
+        if options.student is not None:
+            found = found.of(find_student(book, options.student).name)
+        sys.stdout.write(similar.render(found) if options.json else similar.table(found))
+        return 0
     if options.student is None:
         sys.stdout.write(class_json(book) if options.json else class_table(book))
         return 0

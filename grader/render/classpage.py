@@ -7,11 +7,14 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from grader.render.escape import visible
 from grader.render.gradebook import Gradebook, Student, criterion_of
 from grader.render.pages import rendered
 from grader.render.studentpage import path_of
 
 BUCKETS = 10
+MOST_PAIRS = 100
+"""Of similar submissions; `grader report --format similar` has all."""
 ODD = ("unstable", "timeout", "memory", "not run")
 """Verdicts that say less about a law than about how a program ran."""
 
@@ -71,6 +74,10 @@ def render(book: Gradebook) -> str:
         rates=rates,
         hardest=[one for one in rates if one.passed < one.count][:10],
         alike=alike(book),
+        own=dict(book.similarity.own) if book.similarity else {},
+        similarity=book.similarity,
+        most_pairs=MOST_PAIRS,
+        visible=visible,
         odd=list(odd_outcomes(book)),
         held=[one for one in book.students if one.status in ("held", "waiting")],
         rejected=[one for one in book.students if one.status == "rejected"],

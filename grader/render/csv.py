@@ -51,6 +51,20 @@ def canvas(book: Gradebook) -> str:
     return written(rows)
 
 
+def similar(book: Gradebook) -> str:
+    """Return the pairs of submissions that share more than what was handed out, one row a pair."""
+    head = ["left", "right", "score", "own", "same_files", "shared"]
+    rows = [
+        [
+            *(", ".join(names) for names in (one.left, one.right)),
+            *(number(one.score), number(one.own), "yes" if one.same else "no"),
+            "; ".join(f"{place.left} {place.right}" for place in one.places),
+        ]
+        for one in (book.similarity.pairs if book.similarity else ())
+    ]
+    return written([head, *rows])
+
+
 def number(points: float | None) -> str:
     """Return points as text; nothing where nobody can say."""
     return "" if points is None else f"{points:g}"

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from grader.render.similar import Similarity
 from grader.report import CriterionReport, LevelReport, Report
 
 Status = Literal["graded", "rejected", "held", "waiting"]
@@ -53,6 +54,8 @@ class Gradebook:
     levels: tuple[LevelReport, ...]
     """What there is to earn: each level with nothing run."""
     students: tuple[Student, ...]
+    similarity: Similarity | None = None
+    """Who shares more than what was handed out: for staff, on no student's page; None if not asked for."""
 
     @property
     def max_points(self) -> float:

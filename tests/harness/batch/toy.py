@@ -19,6 +19,7 @@ from typing import Any
 from grader import cli, levels, run
 from grader.batch import local, node
 from grader.batch.engine import grade_task
+from grader.batch.similar import known
 from specs.law import law
 from specs.outcomes import GraderFault, LawBroken
 
@@ -47,6 +48,23 @@ points = 40
 hints = ["Swap them."]
 modules = ["toy_order"]
 """
+
+WORK = '''"""What the copies that are handed out have."""
+
+def rotate(x, cos, sin):
+    """Turn the two halves of a head by an angle that grows with the position."""
+    x1, x2 = x.chunk(2, dim=-1)
+    return torch.cat([x1 * cos + x2 * sin, x2 * cos - x1 * sin], dim=-1)
+
+
+def count(text, part):
+    # Also where parts overlap, which is what the contract says of a count.
+    found = 0
+    for start in range(len(text)):
+        found += text.startswith(part, start)
+    return found
+'''
+"""A reference of one module."""
 
 EVIL = "=cmd()\x1b[31m </script><b>& \x00\ud800"
 """What a submission may say."""
@@ -129,6 +147,10 @@ def install(folder: Path, set_attribute: Set) -> None:
     set_attribute(levels, "FOLDER", folder)
     set_attribute(run, "open_probe", open_probe)
     set_attribute(run, "open_server", contextlib.nullcontext)
+    # The real one takes seconds, and reads levels that are not there now.
+    handed_out = known.of({"work.py": WORK}, [WORK, WORK.replace("x2 * cos -", "x2 * cos +")])
+    set_attribute(known, "known", lambda: handed_out)
+    set_attribute(known, "version", lambda: "toy")
     for call in (local.LocalEngine.__init__, node.main):
         set_attribute(call, "__defaults__", (grade_task, contextlib.nullcontext))
 
