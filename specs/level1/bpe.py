@@ -10,12 +10,34 @@ from hypothesis import strategies as st
 
 from specs.compare import expect, expect_equal, expect_raised, quoted
 from specs.law import law
-from specs.learning import expect_most_frequent, expect_size, ids_of, learn, vocabulary
+from specs.learning import (
+    expect_most_frequent,
+    expect_no_traces,
+    expect_size,
+    ids_of,
+    learn,
+    vocabulary,
+)
 from specs.oracles import bytepairs
 from specs.probe import Probe
 from specs.texts import ENGLISH, FIRST_LEARNED, LEAST, LETTERS, MIXED, SPELLED, plain_texts, words
 
 CRITERION = "bpe"
+
+CHANGEABLE = [
+    "e\u0301",
+    "ﬁ",
+    "Å",
+    "ABC",
+    "x\u00a0y",
+    "a\r\nb",
+    "\u200bzw\u200d",
+    "\ufeffé",
+    "“q”",
+    "\ttab",
+    "가",
+]
+"""What a normal form, a tidied white space or a lower case would change."""
 
 steps = st.integers(0, 30)
 """How many tokens to learn."""
@@ -148,12 +170,18 @@ def parts_of(data: bytes) -> set[bytes]:
     vocab_size=st.integers(-10, LEAST - 1),
 )
 def test_too_small_a_vocabulary_is_refused(probe: Probe, vocab_size: int) -> None:
-    """A vocab_size below 265 is a ValueError, and 265 is enough.
+    """A vocab_size below 265 is a ValueError that names it, and 265 is enough.
 
-    Kills: a check that forgets the special tokens or the bytes, or is off by one.
+    Kills: a check that forgets the special tokens or the bytes, or is off by one; a message from somewhere
+    below that leaves open what is wrong.
     """
     outcome = probe.attempt("tokenizer.learned", texts=["abab"], vocab_size=vocab_size)
-    expect_raised(outcome, f"train_from_iterator(['abab'], {vocab_size})", "ValueError")
+    what = f"train_from_iterator(['abab'], {vocab_size})"
+    raised = expect_raised(outcome, what, "ValueError")
+    expect(
+        str(vocab_size) in raised.message,
+        f"{what}: the message {raised.message!r} does not name {vocab_size}",
+    )
     expect_equal(learn(probe, ["abab"], LEAST), [], f"what is learned with vocab_size={LEAST}")
 
 
@@ -202,7 +230,11 @@ def test_the_same_texts_give_the_same_tokens(probe: Probe, texts: list[str], cou
 
 @law(
     examples=25,
-    cases=[{"texts": [*ENGLISH, *MIXED, "ABAB CdCd eFeF", "e\u0301e\u0301"], "count": 150}],
+    cases=[
+        {"texts": [*ENGLISH, *MIXED, "ABAB CdCd eFeF", "e\u0301e\u0301"], "count": 150},
+        # Alone: beside others they would stand in the texts after they were changed as well.
+        *({"texts": [text * 9], "count": 30} for text in CHANGEABLE),
+    ],
     texts=st.lists(plain_texts, max_size=4),
     count=st.integers(1, 40),
 )
@@ -236,6 +268,19 @@ def test_every_text_counts(probe: Probe, copies: int, count: int) -> None:
     expect_equal(learned[1:2], [b"cd"][: count - 1], "the second token of these texts")
     (first,) = learn(probe, [*texts, "ef" * (copies + 4)], LEAST + 1)
     expect_equal(first, b"ef", f"the first token of these texts and one of {copies + 4:,} times ef")
+
+
+@law(examples=2, cases=[{"number": 25_000}], number=st.integers(500, 30_000))
+def test_a_long_text_counts_to_its_end(probe: Probe, number: int) -> None:
+    """One text of a hundred thousand characters and more counts to its last word.
+
+    Kills: a limit to the length of a text, or to the number of its words.
+    """
+    # Twice in a word, so that no pair with the blank comes as often, whichever word the pattern gives it to.
+    text = "xyxy " * number + "efef " * (number + 1)
+    (first,) = learn(probe, [text], LEAST + 1)
+    what = f"the first token of one text, {number:,} times xyxy and once more often efef"
+    expect_equal(first, b"ef", what)
 
 
 @law(examples=15, count=st.integers(0, 80), mixed=st.booleans())
@@ -301,3 +346,12 @@ def test_the_earliest_learned_pair_is_joined_first(
             bytepairs.encoded(text, ids),
             f"encode({text!r}) with the learned tokens {quoted(learned)}, numbered from {FIRST_LEARNED}",
         )
+
+
+@law()
+def test_training_leaves_no_traces(probe: Probe) -> None:
+    """Training draws from nobody's random generator and changes no setting that others share.
+
+    Kills: texts shuffled by the generator that all share, warnings switched off for good.
+    """
+    expect_no_traces(probe, ["training"])

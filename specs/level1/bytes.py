@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from specs.compare import broken, expect, expect_equal, expect_raised, quoted
 from specs.law import law
-from specs.learning import ids_of, known, vocabulary
+from specs.learning import expect_no_traces, ids_of, known, vocabulary
 from specs.oracles import streaming
 from specs.probe import Probe
 from specs.texts import (
@@ -271,6 +271,15 @@ def test_a_stream_refuses_ids_outside_the_vocabulary(probe: Probe, off: int, bef
     expect_raised(outcome, f"decode_stream({ids}), with {size} ids")
     answer = stream(probe, FEW, ids[:-1])
     expect_equal(joined(answer), before, "the stream of the ids before it")
+
+
+@law()
+def test_streaming_leaves_no_traces(probe: Probe) -> None:
+    """Streaming text and counting bytes change no setting that others share.
+
+    Kills: a seed, handlers for an interruption that stay, warnings switched off for good.
+    """
+    expect_no_traces(probe, ["a stream", "counting bytes"])
 
 
 def cut(data: bytes, tokens: Sequence[bytes | None]) -> list[int]:

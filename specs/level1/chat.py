@@ -29,6 +29,7 @@ from specs.conversations import (
     user,
 )
 from specs.law import law
+from specs.learning import expect_no_traces
 from specs.oracles import conversations as oracle
 from specs.outcomes import SubmissionRaised
 from specs.probe import Probe
@@ -299,3 +300,12 @@ def test_rendered_lists_are_fresh(probe: Probe, said: object) -> None:
             "tokenizer.changed_answers", learning=FEW, method=method, arguments=[conversation]
         )
         expect_equal(after, before, f"{method}({quoted(conversation)}), after its first answer was emptied")
+
+
+@law()
+def test_rendering_leaves_no_traces(probe: Probe) -> None:
+    """Rendering a conversation or a prompt changes no setting that others share.
+
+    Kills: a seed, warnings switched off for good.
+    """
+    expect_no_traces(probe, ["rendering", "a prompt"])

@@ -38,9 +38,7 @@ def test_batches_have_the_contracts_form(probe: Probe, documents: list[str], siz
 
     Kills: inputs left int64, targets turned into int32, views that are not contiguous, a row too many.
     """
-    for index, batch in enumerate(
-        probe("dataloader.forms", setup=setup(documents, size), number=4, device=None)
-    ):
+    for index, batch in enumerate(probe("dataloader.forms", setup=setup(documents, size), number=4)):
         for name, dtype in (("inputs", "int32"), ("targets", "int64")):
             want = {"dtype": dtype, "shape": list(size), "contiguous": True, "device": "cpu"}
             for what, value in want.items():
@@ -59,9 +57,9 @@ def test_batches_lie_on_the_device_asked_for(
     """
     device = "cuda" if probe.device == "cuda" else "meta"
     this = setup(documents, size)
-    probe("dataloader.forms", setup=this, number=3, device="cpu")  # who fails with this one fails with all
+    probe("dataloader.forms", setup={**this, "device": "cpu"}, number=3)  # who fails here fails with all
     ask = probe.attempt if device == "meta" else probe
-    outcome = ask("dataloader.forms", setup=this, number=3, device=device)
+    outcome = ask("dataloader.forms", setup={**this, "device": device}, number=3)
     for batch in outcome if isinstance(outcome, list) else []:
         for name, dtype in (("inputs", "int32"), ("targets", "int64")):
             want = {"dtype": dtype, "shape": list(size), "contiguous": True, "device": device}
@@ -197,6 +195,17 @@ def test_any_id_may_be_bos(probe: Probe, bos: int, documents: list[str]) -> None
     """
     this = setup(documents, (2, 7), bos=bos)
     expect_batches(probe("dataloader.batches", setup=this, number=5), this, 5, f"the stream with bos={bos}")
+
+
+@law(examples=4, cases=[{"documents": ["ab", "", "c"]}], documents=corpora)
+def test_a_tokenizer_needs_two_methods(probe: Probe, documents: list[str]) -> None:
+    """A loader asks its tokenizer for get_bos_token_id() and encode(text, prepend=...), and for nothing else.
+
+    Kills: num_threads or append given to it, an id or a size asked for that the contract does not name.
+    """
+    this = setup(documents, (2, 7), least=True)
+    got = probe("dataloader.batches", setup=this, number=5)
+    expect_batches(got, this, 5, "the stream of a tokenizer that has what a loader may ask for")
 
 
 @law(

@@ -161,7 +161,24 @@ def test_a_refusal_changes_nothing(probe: Probe, documents: list[str], wrong: di
 def test_loading_leaves_no_traces(probe: Probe, documents: list[str], size: tuple[int, int]) -> None:
     """A loader draws from nobody's random generator and changes no setting of torch.
 
-    Kills: a seed that is set globally, threads or gradients that stay switched off.
+    Kills: a seed that is set globally, threads or gradients that stay switched off, a default device that is
+    set to put batches there.
     """
-    for changed in probe("dataloader.traces", setup=setup(documents, size), number=5):
+    this = setup(documents, size)
+    for changed in probe("dataloader.traces", setup=this, number=5):
         expect(False, f"yielding batches changed {changed}")
+    # Who cannot use torch's device without memory may say so.
+    outcome = probe.attempt("dataloader.traces", setup={**this, "device": "meta"}, number=5)
+    for changed in outcome if isinstance(outcome, list) else []:
+        expect(False, f"yielding batches on another device changed {changed}")
+
+
+@law()
+def test_importing_the_loader_changes_nothing(probe: Probe) -> None:
+    """Importing the module starts nothing, writes nothing, and changes no setting that others share.
+
+    Kills: a seed, the number of threads, a precision or warning filters set while the module is imported, a
+    folder made for a cache.
+    """
+    for changed in probe("importing.traces", module="nanochat.dataloader"):
+        expect(False, f"importing nanochat.dataloader changed {changed}")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from specs.compare import broken, expect, expect_equal, expect_raised, quoted
 from specs.law import law
-from specs.learning import known, vocabulary
+from specs.learning import CONVERSATION, expect_no_traces, known, vocabulary
 from specs.probe import Probe
 from specs.probes.byte_tokenizer import SPECIAL
 from specs.texts import (
@@ -370,17 +370,6 @@ def test_lists_are_fresh(probe: Probe) -> None:
     expect(bool(answer), "encode(['hello', 'hello']): got no ids for hello")
 
 
-CONVERSATION = {
-    "messages": [
-        {"role": "user", "content": "naïve?"},
-        {
-            "role": "assistant",
-            "content": [{"type": "text", "text": "日本"}, {"type": "python", "text": "1+1"}],
-        },
-    ]
-}
-
-
 @law(
     examples=6,
     cases=[
@@ -397,7 +386,8 @@ def test_a_saved_tokenizer_comes_back(
     """A tokenizer that was saved, moved and loaded answers everything as before.
 
     Kills: tokens saved as text, which loses bytes, an order that is lost, special tokens or a pattern that is
-    not saved, a folder that is not made, an earlier file that stays, plain pickle, a path kept from saving.
+    not saved, a folder that is not made, an earlier file that stays, plain pickle, a path kept from saving, a
+    tokenizer kept from an earlier loading.
     """
     answer = probe(
         "tokenizer.saved",
@@ -407,10 +397,14 @@ def test_a_saved_tokenizer_comes_back(
         conversation=CONVERSATION,
         earlier=FEW if learning["vocab_size"] != FEW["vocab_size"] else MERGING,
     )
-    for what, want in answer["before"].items():
-        expect_equal(
-            answer["after"][what], want, f"{what} of the tokenizer that was loaded, against the saved"
-        )
+    for when, where in (
+        ("there", "where another one was saved and loaded before"),
+        ("after", "after a move"),
+    ):
+        for what, want in answer["before"].items():
+            expect_equal(
+                answer[when][what], want, f"{what} of the tokenizer loaded {where}, against the saved"
+            )
     for name, ends in answer["files"].items():
         pickled = ends["begins"][:1] == b"\x80" and ends["ends"] == b"."
         expect(
@@ -430,3 +424,23 @@ def test_two_tokenizers_do_not_meet(probe: Probe, drawn: list[str]) -> None:
     for row in answer["decoded"]:
         expect_equal(row[0], row[1], "decode(encode(text)) by two tokenizers in turn")
     expect_equal([row[0] for row in answer["decoded"]], drawn, "decode(encode(text)) by two tokenizers")
+
+
+@law()
+def test_importing_the_tokenizer_changes_nothing(probe: Probe) -> None:
+    """Importing the module starts nothing, writes nothing, and changes no setting that others share.
+
+    Kills: a seed, the number of threads, a precision or warning filters set while the module is imported, a
+    folder made for a cache.
+    """
+    for changed in probe("importing.traces", module="nanochat.tokenizer"):
+        expect(False, f"importing nanochat.tokenizer changed {changed}")
+
+
+@law()
+def test_encoding_leaves_no_traces(probe: Probe) -> None:
+    """Encoding, decoding, saving and loading change no setting that others share.
+
+    Kills: a seed, a number of threads or warning filters that are set for good.
+    """
+    expect_no_traces(probe, ["encoding", "decoding", "saving"])

@@ -17,6 +17,8 @@ from typing import Any, TypedDict
 from specs.probes.byte_tokenizer import SPECIAL
 from specs.probes.loading import imported
 from specs.probes.registry import probe
+from specs.probes.shared_settings import changed_by
+from specs.probes.traces import usual_defaults
 
 
 class Learning(TypedDict):
@@ -239,16 +241,19 @@ def changed_answers(
 def saved(
     learning: Learning, texts: list[str], lists: list[list[int]], conversation: Any, earlier: Learning
 ) -> dict[str, Any]:
-    """Return what a tokenizer answers, and when it was saved, moved and loaded again, and the files.
+    """Return what a tokenizer answers, also when it was saved, loaded, moved and loaded again, and the files.
 
-    It is saved over `earlier`, into a folder in a folder that does not exist.
+    It is saved over `earlier`, which was loaded by then, into a folder in a folder that does not exist.
     """
     kind = imported("nanochat.tokenizer").RustBPETokenizer
     folder = Path(tempfile.mkdtemp())
     try:
         place = folder / "new" / "folder"
         learn(earlier).save(str(place))
+        kind.from_directory(str(place))
         learn(learning).save(str(place))
+        # There, and then where it was moved to.
+        there = _answers(kind.from_directory(str(place)), texts, lists, conversation)
         place.parent.rename(folder / "moved")
         place = folder / "moved" / "folder"
         loaded = kind.from_directory(str(place))
@@ -257,6 +262,7 @@ def saved(
                 str(file.relative_to(place)): _ends(file) for file in place.rglob("*") if file.is_file()
             },
             "before": _answers(learn(learning), texts, lists, conversation),
+            "there": there,
             "after": _answers(loaded, texts, lists, conversation),
         }
     finally:
@@ -287,6 +293,34 @@ def _answer(ask: Callable[[], Any]) -> Any:
         return ask()
     except Exception as error:  # noqa: BLE001  # that one raises is the business of other laws
         return f"raised {type(error).__name__}"
+
+
+# Traces ---------------------------------------------------------------------------------------------------
+
+
+@probe
+def traces(learning: Learning, texts: list[str], conversation: Any, use: str) -> list[str]:
+    """Return what of the process's shared settings one use of a tokenizer changes."""
+    tokenizer = learn(learning)
+    ids = [tokenizer.encode(text) for text in texts]
+    uses: dict[str, Callable[[], Any]] = {
+        "training": lambda: learn(learning),
+        "encoding": lambda: [tokenizer.encode(texts, prepend="<|bos|>"), *map(tokenizer.encode, texts)],
+        "decoding": lambda: [tokenizer.decode(each) for each in ids],
+        "saving": lambda: _saved_and_loaded(tokenizer),
+        "rendering": lambda: tokenizer.render_conversation(conversation),
+        "a prompt": lambda: tokenizer.render_for_completion(conversation),
+        "a stream": lambda: [list(tokenizer.decode_stream(each)) for each in ids],
+        "counting bytes": tokenizer.get_token_bytes,
+    }
+    with usual_defaults():
+        return changed_by(uses[use])
+
+
+def _saved_and_loaded(tokenizer: Any) -> Any:
+    with tempfile.TemporaryDirectory() as folder:
+        tokenizer.save(folder)
+        return type(tokenizer).from_directory(folder)
 
 
 # Bytes and streams ----------------------------------------------------------------------------------------
