@@ -10,6 +10,8 @@ Learning = dict[str, object]
 """How a tokenizer is trained, see `specs.probes.tokenizer.Learning`."""
 
 SPECIAL_COUNT = len(SPECIAL)
+SPECIAL_PLACES = {text: place for place, text in enumerate(SPECIAL)}
+"""Which of the last ids each special token has."""
 FIRST_LEARNED = 256
 LEAST = FIRST_LEARNED + SPECIAL_COUNT
 """The smallest vocabulary: all bytes and the special tokens."""

@@ -348,6 +348,44 @@ def test_the_earliest_learned_pair_is_joined_first(
         )
 
 
+@law(
+    examples=12,
+    cases=[
+        {"texts": ENGLISH},
+        {"texts": MIXED},
+        {"texts": ["a  b", "one\n\ntwo\r\n\r\n", "x = 12;\n    y = 345;\n", "I'LL they'll", "  in", "out  "]},
+    ],
+    texts=st.lists(plain_texts, min_size=1, max_size=4),
+)
+def test_text_is_cut_for_encoding_as_for_training(probe: Probe, texts: list[str]) -> None:
+    """What learned tokens make up to the last is one token when the same texts are encoded.
+
+    After training to the end each piece is one token. So one that is in no longer one is a whole piece, and
+    must come in the texts' ids. Kills: another pattern for encoding than for training, texts that are encoded
+    line by line or word by word, tidied for one of the two.
+    """
+    learning = {"texts": texts, "vocab_size": LEAST + MANY}
+    _, tokens = vocabulary(probe, learning)
+    learned = tokens[FIRST_LEARNED:]
+    # What `decode` hides is another law's business.
+    if None in learned or len(learned) == MANY:
+        return
+    shown = [token for token in learned if token is not None]
+    longest = [token for token in shown if sum(token in other for other in shown) == 1]
+    ids = {token for each in probe("tokenizer.encode", learning=learning, texts=texts) for token in each}
+    numbers = ids_of(tokens)
+    for token in longest:
+        expect(
+            numbers[token] in ids,
+            f"after training to the end on {quoted(texts)}, no longer token holds {token!r}, so it is a "
+            f"whole piece of these texts; but encoding them gives no {numbers[token]}, which is its id",
+        )
+
+
+MANY = 3000
+"""More tokens than short texts allow."""
+
+
 @law()
 def test_training_leaves_no_traces(probe: Probe) -> None:
     """Training draws from nobody's random generator and changes no setting that others share.

@@ -45,12 +45,26 @@ WORDS = [
     "1234",
     ".",
     "\ufffd",
+    "\ufeff",
 ]
 
 said = st.lists(st.one_of(st.sampled_from(WORDS), st.text(characters, max_size=3)), max_size=6).map("x".join)
 """Texts of characters of one to four bytes, some of them several tokens."""
 
-LONG_CHARACTERS = [*MIXED, "🙂", "日", "é", "🇨🇭", "a🙂b", "\ufffd", "\ufffd\ufffd🙂", "x\U0010ffffy", "\x00é"]
+LONG_CHARACTERS = [
+    *MIXED,
+    "🙂",
+    "日",
+    "é",
+    "🇨🇭",
+    "a🙂b",
+    "\ufffd",
+    "\ufffd\ufffd🙂",
+    "x\U0010ffffy",
+    "\x00é",
+    "\ufeffa",
+    "\ufeff",
+]
 
 
 @law(examples=3, learning=learnings)

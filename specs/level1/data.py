@@ -259,3 +259,15 @@ def test_a_document_may_be_longer_than_many_batches(probe: Probe, documents: lis
     batches = 2 * sum(len(ids) for ids in encoded(this)) // (4 * 32) + 2
     got = probe("dataloader.batches", setup=this, number=batches)
     expect_batches(got, this, batches, "the stream")
+
+
+@law(examples=1, cases=[{"times": 2000}], times=st.integers(100, 1500))
+def test_a_long_document_is_read_to_its_end(probe: Probe, times: int) -> None:
+    """A document of a hundred thousand characters and more stands in the stream in full.
+
+    Kills: a limit to the length of a document.
+    """
+    this = setup(["ab", FILLER * times], (4, 4096))
+    batches = sum(len(ids) for ids in encoded(this)) // (4 * 4096) + 2
+    got = probe("dataloader.batches", setup=this, number=batches)
+    expect_batches(got, this, batches, f"the stream with a document of {times * len(FILLER):,} characters")

@@ -43,6 +43,7 @@ FILES = [
     b"one\n \r\ntwo",
     b"  indented\n\tlines\n",
     "naïve café 🙂\n\nzwei\u2028Zeilen".encode(),
+    b"a line\n" * 300 + b"\nnext\n\n" + b"b\r\n" * 70 + b"\r\nlast",
 ]
 """One boundary each."""
 
@@ -107,6 +108,51 @@ def test_text_files_can_be_iterated_anew(probe: Probe, contents: list[bytes], as
         expect_equal(got, want, f"the documents in iteration {number} of two that take turns")
 
 
+@law(
+    examples=2, cases=[{"order": [0, 1, 0]}, {"order": [1, 1]}], order=st.lists(st.integers(0, 2), max_size=5)
+)
+def test_a_file_comes_as_often_as_it_is_named(probe: Probe, order: list[int]) -> None:
+    """The files are those of `paths` in their order, also where one is named twice.
+
+    Kills: a set of paths, paths that are sorted.
+    """
+    contents = [b"one\n\ntwo", b"three\n", b"four"]
+    documents = [["one", "two"], ["three"], ["four"]]
+    got = probe("textfiles.repeated", contents=contents, order=order)
+    expect_equal(
+        got, [text for place in order for text in documents[place]], f"the documents of files {order}"
+    )
+
+
+@law(examples=2, cases=[{"place": place} for place in range(3)], place=st.integers(0, 2))
+def test_a_file_that_is_not_there_is_an_error(probe: Probe, place: int) -> None:
+    """A file that is not there raises, when the paths are given or when its turn comes.
+
+    Kills: files left out in silence, so that less is trained on than one believes.
+    """
+    contents = [b"one\n\ntwo", b"three\n", b"four"]
+    expect_equal(
+        probe("textfiles.documents", contents=contents), [["one", "two", "three", "four"]], "documents"
+    )
+    outcome = probe.attempt("textfiles.missing", contents=contents, place=place)
+    expect_raised(outcome, f"TextFiles of 3 paths, the file of number {place} gone")
+
+
+@law()
+def test_files_are_closed_when_they_were_read(probe: Probe) -> None:
+    """However many files there are and however often they are read, few are open at a time, and none is left.
+
+    Kills: all files opened first, files that stay open until the process may open no more.
+    """
+    number, passes = 30, 3
+    found = probe("textfiles.open_files", contents=[b"one\n\ntwo"] * number, passes=passes)
+    expect_equal(
+        found["documents"], 2 * number * passes, f"the documents of {number} files, read {passes} times"
+    )
+    expect_at_most(found["most"] - found["before"], 4, f"the files of {number} that are open at a time")
+    expect_at_most(found["after"] - found["before"], 0, f"the files of {number} that are open afterwards")
+
+
 DOCUMENT_LINES = 20
 
 READING_BYTES = 1_500_000
@@ -140,6 +186,7 @@ split_corpora = st.lists(st.text(alphabet="abc", max_size=3), max_size=45)
     cases=[
         {"texts": [str(number) for number in range(45)], "every": None},
         {"texts": [str(number) for number in range(7)], "every": 2},
+        {"texts": [str(number) for number in range(5000)], "every": None},
         {"texts": ["a", "b"], "every": 3},
         {"texts": [], "every": 4},
     ],
@@ -196,6 +243,18 @@ def test_a_split_reads_what_it_needs(probe: Probe, every: int, number: int) -> N
     for name, read in zip(("training", "validation"), got, strict=True):
         expect(read >= number, f"the first {number} texts for {name}: there were fewer of them")
         expect_at_most(read, limit, f"the texts read for the first {number} for {name} with every={every}")
+
+
+@law(examples=1, cases=[{"every": 20}, {"every": 2}], every=st.integers(2, 30))
+def test_a_split_keeps_no_texts(probe: Probe, every: int) -> None:
+    """The memory of a split does not grow with the number of texts that it has given.
+
+    Kills: texts kept for the next iteration, or for the other part.
+    """
+    # 20,000 texts of 100 letters take 3 MB, of which the smaller part has a share.
+    for name, (early, late) in probe("textfiles.split_memory", every=every, numbers=[1000, 20_000]).items():
+        kept = f"what {name} adds to Python's memory between 1,000 and 20,000 texts with every={every}"
+        expect_at_most(late - early, 40_000, kept, " B")
 
 
 AHEAD = 64

@@ -40,10 +40,17 @@ class SearchWithoutEnd(Exception):
 
 
 class Texts:
-    """An iterable of texts that counts how many were read; endless if it is told so."""
+    """An iterable of texts that counts how many were read; endless, or soon empty, if it is told so."""
 
-    def __init__(self, documents: Sequence[str], most: int | None = None, numbered: bool = False) -> None:
+    def __init__(
+        self,
+        documents: Sequence[str],
+        most: int | None = None,
+        numbered: bool = False,
+        epochs: int | None = None,
+    ) -> None:
         self.documents = documents
+        self.epochs = epochs
         self.most = most
         self.numbered = numbered
         self.read = 0
@@ -53,6 +60,8 @@ class Texts:
         self.iterations += 1
         if self.iterations > MOST_ITERATIONS:
             raise SearchWithoutEnd(f"the texts were iterated {MOST_ITERATIONS} times, which leads nowhere")
+        if self.epochs is not None and self.iterations > self.epochs:
+            return
         # What is endless for a loader that reads what it needs ends for one that wants to read it all.
         documents = self.documents if self.most is None else islice(cycle(self.documents), self.most)
         for text in documents:
@@ -147,8 +156,11 @@ def together(setup: Setup, number: int, stride: list[int]) -> list[Arrays]:
 
 
 @probe
-def read_ahead(setup: Setup, number: int, most: int) -> list[int]:
-    """Return how many texts were read after each of `number` batches, from `most` texts that repeat."""
+def read_ahead(setup: Setup, number: int, most: int | None) -> list[int]:
+    """Return how many texts were read after each of `number` batches.
+
+    The texts are the documents, epoch after epoch, or one epoch of `most` that repeat them.
+    """
     texts = Texts(setup["documents"], most)
     counted = []
     for batch in islice(make(setup, texts), number):
@@ -157,6 +169,15 @@ def read_ahead(setup: Setup, number: int, most: int) -> list[int]:
     # A thread that reads ahead has its time.
     time.sleep(0.02)
     return [*counted[:-1], texts.read]
+
+
+@probe
+def emptied(setup: Setup, epochs: int) -> int:
+    """Return how many batches came of texts that are there for so many epochs and then no more."""
+    texts = Texts(setup["documents"], epochs=epochs)
+    # More than these epochs can hold.
+    most = 2 + epochs * sum(2 + len(text.encode()) for text in setup["documents"])
+    return sum(1 for batch in islice(make(setup, texts), most) if parts(batch))
 
 
 @probe

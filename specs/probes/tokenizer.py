@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypedDict
 
+import numpy as np
+
 from specs.probes.byte_tokenizer import SPECIAL
 from specs.probes.loading import imported
 from specs.probes.registry import probe
@@ -210,6 +212,91 @@ def together(one: Learning, other: Learning, texts: list[str]) -> dict[str, Any]
         "alone": alone,
         "in turn": [list(each) for each in zip(*in_turn, strict=True)],
         "decoded": decoded,
+    }
+
+
+@probe
+def first_answers(learning: Learning, texts: list[str]) -> Any:
+    """Return the number of ids, and the ids of each text from a tokenizer that was asked for nothing else."""
+    kind = imported("nanochat.tokenizer").RustBPETokenizer
+    return copy.deepcopy(_first_answers(kind, tuple(learning["texts"]), learning["vocab_size"], tuple(texts)))
+
+
+@functools.lru_cache(maxsize=4)
+def _first_answers(kind: Any, texts: tuple[str, ...], vocab_size: int, asked: tuple[str, ...]) -> Any:
+    # Kept: every example of a law asks for the same.
+    made = [kind.train_from_iterator(list(texts), vocab_size) for _ in asked]
+    size = kind.train_from_iterator(list(texts), vocab_size).get_vocab_size()
+    return [size, [list(each.encode(text)) for each, text in zip(made, asked, strict=True)]]
+
+
+@probe
+def answers_in_turn(learning: Learning, calls: list[dict[str, Any]]) -> list[Any]:
+    """Return what one new tokenizer answers to calls of `encode`, one behind the other.
+
+    What is "wrong" in a call is given in place of texts, and None stands for an answer if that raises.
+    """
+    tokenizer = learn(learning)
+    answers: list[Any] = []
+    for each in calls:
+        options = {name: value for name, value in each.items() if name not in ("texts", "wrong")}
+        try:
+            answer = tokenizer.encode(each["wrong" if "wrong" in each else "texts"], **options)
+        except Exception:
+            if "wrong" not in each:
+                raise
+            answer = None
+        # A copy: what is kept may be changed later.
+        answers.append(copy.deepcopy(answer))
+    return answers
+
+
+@probe
+def left_alone(learning: Learning, method: str, argument: list[Any], options: dict[str, Any]) -> list[Any]:
+    """Return a list that was given to a method, as it is afterwards."""
+    given = list(argument)
+    getattr(trained(learning), method)(given, **options)
+    return given
+
+
+@probe
+def first_of_list_changed(learning: Learning, texts: list[str], options: dict[str, Any]) -> list[Any]:
+    """Return the lists of ids but the first, before and after that one is changed."""
+    answer = learn(learning).encode(texts, **options)
+    before = copy.deepcopy(answer[1:])
+    if isinstance(answer[0], list):
+        answer[0].append(7)
+    return [before, answer[1:]]
+
+
+@probe
+def long_text(learning: Learning, word: str, numbers: list[int]) -> dict[str, Any]:
+    """Return the ids of a word that comes so many times, each as an array, and whether they decode to it."""
+    tokenizer = trained(learning)
+    ids = [tokenizer.encode(word * number) for number in numbers]
+    return {
+        "ids": [np.array(each, dtype="int64") for each in ids],
+        "decoded": [
+            tokenizer.decode(each) == word * number for each, number in zip(ids, numbers, strict=True)
+        ],
+    }
+
+
+@probe
+def twice(learning: Learning, texts: list[str]) -> dict[str, Any]:
+    """Return which texts become other ids when all of them come again, and which are lost in their ids."""
+    tokenizer = learn(learning)
+    first = [list(tokenizer.encode(text)) for text in texts]
+    again = [list(tokenizer.encode(text)) for text in texts]
+    decoded = [tokenizer.decode(ids) for ids in first]
+    differ = [place for place in range(len(texts)) if first[place] != again[place]][:3]
+    lost = [place for place in range(len(texts)) if decoded[place] != texts[place]][:3]
+    return {
+        "differ": differ,
+        "first": {str(place): first[place] for place in differ},
+        "again": {str(place): again[place] for place in differ},
+        "lost": lost,
+        "decoded": {str(place): decoded[place] for place in lost},
     }
 
 
