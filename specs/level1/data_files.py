@@ -251,9 +251,9 @@ def test_a_split_keeps_no_texts(probe: Probe, every: int) -> None:
 
     Kills: texts kept for the next iteration, or for the other part.
     """
-    # 20,000 texts of 100 letters take 3 MB, of which the smaller part has a share.
-    for name, (early, late) in probe("textfiles.split_memory", every=every, numbers=[1000, 20_000]).items():
-        kept = f"what {name} adds to Python's memory between 1,000 and 20,000 texts with every={every}"
+    # 4,500 texts of a thousand letters take 4.5 MB, of which the smaller part has a thirtieth at least.
+    for name, (early, late) in probe("textfiles.split_memory", every=every, numbers=[500, 5000]).items():
+        kept = f"what {name} adds to Python's memory between 500 and 5,000 texts with every={every}"
         expect_at_most(late - early, 40_000, kept, " B")
 
 

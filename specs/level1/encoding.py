@@ -411,7 +411,8 @@ def test_lists_that_were_given_stay_as_they_are(probe: Probe) -> None:
         given = probe("tokenizer.left_alone", learning=FEW, method="decode", argument=ids, options={})
         expect_equal(given, ids, f"the list of ids that decode({ids}) was given, afterwards")
     drawn = ["the weather", "a", "", "b", "a"]
-    for options in ({}, {"prepend": "<|bos|>", "append": 5}):
+    both: list[dict[str, int | str]] = [{}, {"prepend": "<|bos|>", "append": 5}]
+    for options in both:
         given = probe("tokenizer.left_alone", learning=FEW, method="encode", argument=drawn, options=options)
         expect_equal(
             given, drawn, f"the list of texts that encode({drawn}, {said(options)}) was given, afterwards"

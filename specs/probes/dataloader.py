@@ -241,6 +241,7 @@ def traces(setup: Setup, number: int) -> list[str]:
     with usual_defaults():
         # The first use may set up what is set up once, in torch itself for example.
         load()
+        torch.set_default_device(None)
         return changed_by(load)
 
 

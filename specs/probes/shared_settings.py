@@ -41,7 +41,7 @@ def settings(when: str) -> dict[str, str]:
     named = {
         "the random generators that all share": f"state {hash(repr(random_states())) % 1000}",
         "the default dtype": str(torch.get_default_dtype()),
-        "the default device": str(torch.tensor(0.0).device),
+        "the default device": str(torch.get_default_device()),
         "the number of threads": str(torch.get_num_threads()),
         "whether gradients are kept": str(torch.is_grad_enabled()),
         "the warning filters": str([each[0] for each in warnings.filters]),
@@ -73,7 +73,7 @@ def unusual() -> Iterator[None]:
             warnings.simplefilter("always")
             sys.setrecursionlimit(depth + 1)
             torch.set_float32_matmul_precision("medium")
-            torch.set_default_dtype(torch.float64)
+            torch.set_default_dtype(torch.float16)
             # Set only: nothing that torch would cut among threads runs until it is set back.
             torch.set_num_threads(threads + 1)
             yield

@@ -131,7 +131,7 @@ def split_memory(every: int, numbers: list[int]) -> dict[str, list[int]]:
     """Return the bytes that Python holds when so many texts were read for each part."""
     found: dict[str, list[int]] = {}
     for which, name in enumerate(("training", "validation")):
-        texts = Texts(["a text of some length, " * 4], numbers[-1], numbered=True)
+        texts = Texts(["a text of some length, " * 45], numbers[-1], numbered=True)
         running = iter(imported("nanochat.dataloader").split_texts(texts, every)[which])
         tracemalloc.start()
         try:

@@ -339,6 +339,7 @@ def saved(
         learn(earlier).save(str(place))
         kind.from_directory(str(place))
         learn(learning).save(str(place))
+        learn(earlier).save(str(folder / "elsewhere"))
         # There, and then where it was moved to.
         there = _answers(kind.from_directory(str(place)), texts, lists, conversation)
         place.parent.rename(folder / "moved")
