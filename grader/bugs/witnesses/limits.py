@@ -1,4 +1,4 @@
-"""Witnesses of bugs of level 1 that show late: in long texts, in later epochs and calls, in what is shared."""
+"""Witnesses of bugs of level 1 that show late: in long texts, later epochs and calls, and what is shared."""
 
 from __future__ import annotations
 
