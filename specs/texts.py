@@ -123,6 +123,14 @@ pieces = st.one_of(
 plain_texts = st.lists(pieces, max_size=6).map("".join)
 """Any text, but hardly one that spells a special token."""
 
+written_texts = st.lists(
+    st.sampled_from(
+        [*(piece for piece in AWKWARD if piece.isprintable() or piece.isspace()), " and", "\n\n", "A"]
+    ),
+    max_size=8,
+).map("".join)
+"""Text of characters that somebody writes: two engines may take what is not assigned for different things."""
+
 spelling_texts = st.lists(
     st.one_of(pieces, st.sampled_from(SPECIAL), st.sampled_from(PARTS_OF_SPECIAL)), min_size=1, max_size=6
 ).map("".join)

@@ -20,7 +20,17 @@ from specs.learning import (
 )
 from specs.oracles import bytepairs
 from specs.probe import Probe
-from specs.texts import ENGLISH, FIRST_LEARNED, LEAST, LETTERS, MIXED, SPELLED, plain_texts, words
+from specs.texts import (
+    ENGLISH,
+    FIRST_LEARNED,
+    LEAST,
+    LETTERS,
+    MIXED,
+    SPELLED,
+    plain_texts,
+    words,
+    written_texts,
+)
 
 CRITERION = "bpe"
 
@@ -355,7 +365,7 @@ def test_the_earliest_learned_pair_is_joined_first(
         {"texts": MIXED},
         {"texts": ["a  b", "one\n\ntwo\r\n\r\n", "x = 12;\n    y = 345;\n", "I'LL they'll", "  in", "out  "]},
     ],
-    texts=st.lists(plain_texts, min_size=1, max_size=4),
+    texts=st.lists(written_texts, min_size=1, max_size=4),
 )
 def test_text_is_cut_for_encoding_as_for_training(probe: Probe, texts: list[str]) -> None:
     """What learned tokens make up to the last is one token when the same texts are encoded.
