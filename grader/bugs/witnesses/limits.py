@@ -84,7 +84,7 @@ def marks(modules: Modules) -> Any:
 def settings(modules: Modules) -> Any:
     """Return dtype, threads and device of torch after batches, all of them unusual before."""
     dtype, threads = torch.get_default_dtype(), torch.get_num_threads()
-    found = []
+    found: list[Any] = []
     for device in ("cpu", "meta"):
         torch.set_default_dtype(torch.float16)
         torch.set_num_threads(threads + 1)
