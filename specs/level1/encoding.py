@@ -379,6 +379,21 @@ def test_any_ids_are_decoded_by_their_bytes(
     expect_equal(got, data.decode("utf-8", "replace"), f"decode({ids}), whose bytes are {quoted(data)}")
 
 
+@law(examples=1, cases=[{"times": 40_000}, {"times": 3000}], times=st.integers(500, 5000))
+def test_many_ids_are_decoded_together(probe: Probe, times: int) -> None:
+    """A hundred thousand ids are decoded to their end, and no character is lost wherever it lies.
+
+    Kills: ids decoded in blocks, at whose ends characters fall apart, a limit to their number.
+    """
+    # Three bytes, each an id: no round number of ids ends with a character.
+    ids = list("日".encode())
+    got = probe("tokenizer.decoded_length", learning=BYTES, ids=ids, times=times)
+    what = f"decode({ids} * {times})"
+    expect_equal(got["once"], "日", f"decode({ids})")
+    expect_equal(got["others"], "", f"what {what} has beside the character")
+    expect_equal(got["characters"], times, f"the characters of {what}")
+
+
 @law(
     examples=15,
     cases=[{"off": off, "at": 0} for off in (0, 1, 1000, -1, -9, -256)] + [{"off": -1, "at": 2}],

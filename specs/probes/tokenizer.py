@@ -260,6 +260,14 @@ def left_alone(learning: Learning, method: str, argument: list[Any], options: di
 
 
 @probe
+def decoded_length(learning: Learning, ids: list[int], times: int) -> dict[str, Any]:
+    """Return the text of ids that come so many times, as its length and what it has beside the text of once."""
+    text = trained(learning).decode(ids * times)
+    once = trained(learning).decode(ids)
+    return {"characters": len(text), "once": once, "others": text.replace(once, "")[:20]}
+
+
+@probe
 def first_of_list_changed(learning: Learning, texts: list[str], options: dict[str, Any]) -> list[Any]:
     """Return the lists of ids but the first, before and after that one is changed."""
     answer = learn(learning).encode(texts, **options)
@@ -287,7 +295,12 @@ def twice(learning: Learning, texts: list[str]) -> dict[str, Any]:
     """Return which texts become other ids when all of them come again, and which are lost in their ids."""
     tokenizer = learn(learning)
     first = [list(tokenizer.encode(text)) for text in texts]
+    # Once more all, at the last in one list.
     again = [list(tokenizer.encode(text)) for text in texts]
+    if first == again:
+        again = [list(ids) for ids in tokenizer.encode(texts)]
+    if len(again) != len(texts):
+        raise ValueError(f"encode of a list of {len(texts)} texts gave {len(again)} lists of ids")
     decoded = [tokenizer.decode(ids) for ids in first]
     differ = [place for place in range(len(texts)) if first[place] != again[place]][:3]
     lost = [place for place in range(len(texts)) if decoded[place] != texts[place]][:3]
