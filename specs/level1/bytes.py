@@ -217,18 +217,26 @@ def test_what_never_becomes_a_character_is_replaced(
 
 @law(
     examples=12,
-    cases=[{"learning": BYTES, "text": "a"}, {"learning": BYTES, "text": "日本"}],
+    cases=[
+        {"learning": BYTES, "text": "a", "times": 3},
+        {"learning": BYTES, "text": "日本", "times": 3},
+        {"learning": BYTES, "text": "The ships hung in the sky 🙂. ", "times": 400},
+    ],
     learning=learnings,
     text=said.filter(bool),
+    times=st.sampled_from([3, 3, 100]),
 )
-def test_a_stream_without_end_is_read_as_it_comes(probe: Probe, learning: Learning, text: str) -> None:
+def test_a_stream_without_end_is_read_as_it_comes(
+    probe: Probe, learning: Learning, text: str, times: int
+) -> None:
     """Pieces come while ids still come in, however many there are.
 
-    Kills: ids collected in a list first, pieces only at the end.
+    Kills: ids collected in a list first, pieces only at the end, a limit to the ids, a stream that goes one
+    call deeper for each.
     """
     _, tokens = vocabulary(probe, learning)
     ids = cut(text.encode(), tokens)
-    characters = 3 * len(text) + 1
+    characters = times * len(text) + 1
     pieces = probe("tokenizer.endless_stream", learning=learning, ids=ids, characters=characters)
     got = "".join(pieces)
     expect_equal(got, (text * (len(got) // len(text) + 1))[: len(got)], f"the pieces of {ids} over and over")

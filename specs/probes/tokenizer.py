@@ -261,7 +261,7 @@ def left_alone(learning: Learning, method: str, argument: list[Any], options: di
 
 @probe
 def decoded_length(learning: Learning, ids: list[int], times: int) -> dict[str, Any]:
-    """Return the text of ids that come so many times, as its length and what it has beside the text of once."""
+    """Return of the text of ids that come so many times its length, and what else it has than their text."""
     text = trained(learning).decode(ids * times)
     once = trained(learning).decode(ids)
     return {"characters": len(text), "once": once, "others": text.replace(once, "")[:20]}
@@ -459,9 +459,11 @@ def endless_stream(learning: Learning, ids: list[int], characters: int) -> list[
         raise EndlessStream(f"{ROUNDS * len(ids):,} ids were taken before {characters} characters came")
 
     pieces: list[str] = []
+    missing = characters
     for piece in trained(learning).decode_stream(source()):
         pieces.append(piece)
-        if sum(map(len, pieces)) >= characters:
+        missing -= len(piece)
+        if missing <= 0:
             break
     return pieces
 
