@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from specs.compare import expect, expect_at_most, expect_equal, expect_raised
+from specs.compare import expect, expect_at_most, expect_equal, expect_raised, quoted
 from specs.datastreams import FILLER, expect_batches, setup
 from specs.law import law
 from specs.oracles import stream
@@ -43,6 +43,7 @@ FILES = [
     b"one\n \r\ntwo",
     b"  indented\n\tlines\n",
     "naïve café 🙂\n\nzwei\u2028Zeilen".encode(),
+    "one\n\x00two\x00\x7f\n\ufeffthree\u200b x\n".encode(),
     b"a line\n" * 300 + b"\nnext\n\n" + b"b\r\n" * 70 + b"\r\nlast",
 ]
 """One boundary each."""
@@ -77,7 +78,7 @@ def test_characters_of_several_bytes_survive_anywhere(probe: Probe, shift: int, 
     Kills: blocks of bytes that are decoded one by one, a limit to the length of a line.
     """
     long_line = "x" * shift + character * 50_000
-    short_lines = "\n".join(("y" * shift + character * 11) for _ in range(2000))
+    short_lines = "\n".join(("y" * shift + character * 11) for _ in range(20_000))
     content = f"{long_line}\n\n{short_lines}\n".encode()
     (got,) = probe("textfiles.documents", contents=[content])
     want = [long_line, short_lines]
@@ -109,7 +110,9 @@ def test_text_files_can_be_iterated_anew(probe: Probe, contents: list[bytes], as
 
 
 @law(
-    examples=2, cases=[{"order": [0, 1, 0]}, {"order": [1, 1]}], order=st.lists(st.integers(0, 2), max_size=5)
+    examples=2,
+    cases=[{"order": [0, 1, 0]}, {"order": [1, 1]}, {"order": [2, 1] * 600}],
+    order=st.lists(st.integers(0, 2), max_size=5),
 )
 def test_a_file_comes_as_often_as_it_is_named(probe: Probe, order: list[int]) -> None:
     """The files are those of `paths` in their order, also where one is named twice.
@@ -119,9 +122,8 @@ def test_a_file_comes_as_often_as_it_is_named(probe: Probe, order: list[int]) ->
     contents = [b"one\n\ntwo", b"three\n", b"four"]
     documents = [["one", "two"], ["three"], ["four"]]
     got = probe("textfiles.repeated", contents=contents, order=order)
-    expect_equal(
-        got, [text for place in order for text in documents[place]], f"the documents of files {order}"
-    )
+    want = [text for place in order for text in documents[place]]
+    expect_equal(got, want, f"the documents of files {quoted(order)}")
 
 
 @law(examples=2, cases=[{"place": place} for place in range(3)], place=st.integers(0, 2))
@@ -187,6 +189,7 @@ split_corpora = st.lists(st.text(alphabet="abc", max_size=3), max_size=45)
         {"texts": [str(number) for number in range(45)], "every": None},
         {"texts": [str(number) for number in range(7)], "every": 2},
         {"texts": [str(number) for number in range(5000)], "every": None},
+        {"texts": [str(number) for number in range(5000)], "every": 1100},
         {"texts": ["a", "b"], "every": 3},
         {"texts": [], "every": 4},
     ],
