@@ -146,12 +146,13 @@ def test_lists_of_one_answer_are_apart(probe: Probe, drawn: list[str], options: 
 
 @law(examples=1, cases=[{"number": 3000}], number=st.integers(100, 2000))
 def test_many_texts_stay_apart(probe: Probe, number: int) -> None:
-    """Thousands of texts, one behind the other and then all again, become the ids that they became first.
+    """Thousands of texts, one behind the other, all again and in a list, become the ids that they became first.
 
-    Kills: a store of a fixed size that mixes up what it holds when it is full.
+    Kills: a store of a fixed size that mixes up what it holds when it is full, a rest of a long list lost.
     """
     texts = [f"text {place} of the other {place * 7919 % number}" for place in range(number)]
     answer = probe("tokenizer.twice", learning=FEW, texts=texts)
+    expect_equal(answer["listed"], number, f"the number of lists of ids for a list of {number:,} texts")
     for place in answer["differ"]:
         expect_equal(
             answer["again"][str(place)],

@@ -292,19 +292,18 @@ def long_text(learning: Learning, word: str, numbers: list[int]) -> dict[str, An
 
 @probe
 def twice(learning: Learning, texts: list[str]) -> dict[str, Any]:
-    """Return which texts become other ids when all of them come again, and which are lost in their ids."""
+    """Return which texts become other ids when they come again, alone or in a list, and which are lost."""
     tokenizer = learn(learning)
     first = [list(tokenizer.encode(text)) for text in texts]
-    # Once more all, at the last in one list.
     again = [list(tokenizer.encode(text)) for text in texts]
-    if first == again:
-        again = [list(ids) for ids in tokenizer.encode(texts)]
-    if len(again) != len(texts):
-        raise ValueError(f"encode of a list of {len(texts)} texts gave {len(again)} lists of ids")
+    listed = [list(ids) for ids in tokenizer.encode(texts)]
+    if first == again and len(listed) == len(texts):
+        again = listed
     decoded = [tokenizer.decode(ids) for ids in first]
     differ = [place for place in range(len(texts)) if first[place] != again[place]][:3]
     lost = [place for place in range(len(texts)) if decoded[place] != texts[place]][:3]
     return {
+        "listed": len(listed),
         "differ": differ,
         "first": {str(place): first[place] for place in differ},
         "again": {str(place): again[place] for place in differ},
