@@ -146,7 +146,7 @@ def test_lists_of_one_answer_are_apart(probe: Probe, drawn: list[str], options: 
 
 @law(examples=1, cases=[{"number": 3000}], number=st.integers(100, 2000))
 def test_many_texts_stay_apart(probe: Probe, number: int) -> None:
-    """Thousands of texts, one behind the other, all again and in a list, become the ids that they became first.
+    """Thousands of texts, one behind the other, again and in a list, become the ids that they became first.
 
     Kills: a store of a fixed size that mixes up what it holds when it is full, a rest of a long list lost.
     """
