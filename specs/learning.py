@@ -9,7 +9,7 @@ from specs.compare import broken, expect, quoted
 from specs.oracles import bytepairs
 from specs.oracles.bytepairs import Shown
 from specs.probe import Probe
-from specs.texts import FIRST_LEARNED, LEAST, Learning
+from specs.texts import FEW, FIRST_LEARNED, LEAST, Learning
 
 
 def learn(probe: Probe, texts: Sequence[str], vocab_size: int, form: str = "list") -> list[Shown]:
@@ -70,3 +70,23 @@ def expect_most_frequent(texts: Sequence[str], learned: Sequence[Shown], vocab_s
         f"training on {quoted(list(texts))} with vocab_size={vocab_size} ended at {size} ids, "
         f"but there are tokens left that stand side by side: want {vocab_size}",
     )
+
+
+CONVERSATION = {
+    "messages": [
+        {"role": "system", "content": "brief"},
+        {"role": "user", "content": "naïve?"},
+        {
+            "role": "assistant",
+            "content": [{"type": "text", "text": "日本"}, {"type": "python", "text": "1+1"}],
+        },
+    ]
+}
+
+
+def expect_no_traces(probe: Probe, uses: Sequence[str]) -> None:
+    """Require uses of a tokenizer to change no setting that others share."""
+    for use in uses:
+        asked = {"learning": FEW, "texts": ["the weather", "🙂é"], "conversation": CONVERSATION}
+        for changed in probe("tokenizer.traces", **asked, use=use):
+            broken(f"{use} changed {changed}")

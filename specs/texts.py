@@ -10,6 +10,8 @@ Learning = dict[str, object]
 """How a tokenizer is trained, see `specs.probes.tokenizer.Learning`."""
 
 SPECIAL_COUNT = len(SPECIAL)
+SPECIAL_PLACES = {text: place for place, text in enumerate(SPECIAL)}
+"""Which of the last ids each special token has."""
 FIRST_LEARNED = 256
 LEAST = FIRST_LEARNED + SPECIAL_COUNT
 """The smallest vocabulary: all bytes and the special tokens."""
@@ -120,6 +122,14 @@ pieces = st.one_of(
 
 plain_texts = st.lists(pieces, max_size=6).map("".join)
 """Any text, but hardly one that spells a special token."""
+
+written_texts = st.lists(
+    st.sampled_from(
+        [*(piece for piece in AWKWARD if piece.isprintable() or piece.isspace()), " and", "\n\n", "A"]
+    ),
+    max_size=8,
+).map("".join)
+"""Text of characters that somebody writes: two engines may take what is not assigned for different things."""
 
 spelling_texts = st.lists(
     st.one_of(pieces, st.sampled_from(SPECIAL), st.sampled_from(PARTS_OF_SPECIAL)), min_size=1, max_size=6

@@ -1,7 +1,8 @@
 """Plain values to bytes and back, without running anything that the bytes might ask for.
 
 Plain values are None, bool, int, float, str, bytes, NumPy arrays of the listed dtypes, and lists, tuples and
-dicts of these; exactly these types, no subclass. A payload is
+dicts of these. Scalars are of exactly these types. A container of a subclass, such as a named tuple, crosses
+as the plain one, by what it really holds and not by what its own methods say. A payload is
 
     4 bytes   length of the header, big-endian
     header    JSON: the structure alone, no text and no data
@@ -111,17 +112,20 @@ class _Writer:
             return self._sized("b", value)
         if kind is np.ndarray:
             return self._array(value)
-        if kind in (list, tuple, dict):
+        # By the type: an object may claim any `__class__`.
+        if issubclass(kind, list | tuple | dict):
             return self._container(value)
         raise WireError(f"{self._place()} is a {_full_name(kind)}, not a plain value{_remedy(value)}")
 
     def _container(self, value: Any) -> list[Any]:
         if len(self._path) >= DEPTH:
             raise WireError(f"{self._place()} nests deeper than {DEPTH} levels")
-        if type(value) is dict:
+        kind = type(value)
+        if issubclass(kind, dict):
             return self._dict(value)
-        node: list[Any] = ["l" if type(value) is list else "t"]
-        for index, item in enumerate(value):
+        plain = list if issubclass(kind, list) else tuple
+        node: list[Any] = ["l" if plain is list else "t"]
+        for index, item in enumerate(plain.__iter__(value)):
             self._path.append(index)
             node.append(self.node(item))
             self._path.pop()
@@ -129,11 +133,11 @@ class _Writer:
 
     def _dict(self, value: dict[Any, Any]) -> list[Any]:
         node: list[Any] = ["d"]
-        for key, item in value.items():
+        for key, item in dict.items(value):
             self._path.append(key)
             node += [self.node(key), self.node(item)]
             self._path.pop()
-        _check_hashes(list(value))
+        _check_hashes(list(dict.keys(value)))
         return node
 
     def _array(self, value: np.ndarray[Any, Any]) -> list[Any]:
@@ -310,7 +314,7 @@ def _full_name(kind: type) -> str:
 def _remedy(value: Any) -> str:
     if isinstance(value, np.generic):
         return "; take its .item(), or send an array"
-    for plain in (bool, int, float, str, bytes, list, tuple, dict):
+    for plain in (bool, int, float, str, bytes):
         if isinstance(value, plain):
             return f"; only {plain.__name__} itself is, so convert it with {plain.__name__}(...)"
     if hasattr(type(value), "__array__"):

@@ -10,12 +10,44 @@ from hypothesis import strategies as st
 
 from specs.compare import expect, expect_equal, expect_raised, quoted
 from specs.law import law
-from specs.learning import expect_most_frequent, expect_size, ids_of, learn, vocabulary
+from specs.learning import (
+    expect_most_frequent,
+    expect_no_traces,
+    expect_size,
+    ids_of,
+    learn,
+    vocabulary,
+)
 from specs.oracles import bytepairs
 from specs.probe import Probe
-from specs.texts import ENGLISH, FIRST_LEARNED, LEAST, LETTERS, MIXED, SPELLED, plain_texts, words
+from specs.texts import (
+    ENGLISH,
+    FIRST_LEARNED,
+    LEAST,
+    LETTERS,
+    MIXED,
+    SPELLED,
+    plain_texts,
+    words,
+    written_texts,
+)
 
 CRITERION = "bpe"
+
+CHANGEABLE = [
+    "e\u0301",
+    "ﬁ",
+    "Å",
+    "ABC",
+    "x\u00a0y",
+    "a\r\nb",
+    "\u200bzw\u200d",
+    "\ufeffé",
+    "“q”",
+    "\ttab",
+    "가",
+]
+"""What a normal form, a tidied white space or a lower case would change."""
 
 steps = st.integers(0, 30)
 """How many tokens to learn."""
@@ -148,12 +180,18 @@ def parts_of(data: bytes) -> set[bytes]:
     vocab_size=st.integers(-10, LEAST - 1),
 )
 def test_too_small_a_vocabulary_is_refused(probe: Probe, vocab_size: int) -> None:
-    """A vocab_size below 265 is a ValueError, and 265 is enough.
+    """A vocab_size below 265 is a ValueError that names it, and 265 is enough.
 
-    Kills: a check that forgets the special tokens or the bytes, or is off by one.
+    Kills: a check that forgets the special tokens or the bytes, or is off by one; a message from somewhere
+    below that leaves open what is wrong.
     """
     outcome = probe.attempt("tokenizer.learned", texts=["abab"], vocab_size=vocab_size)
-    expect_raised(outcome, f"train_from_iterator(['abab'], {vocab_size})", "ValueError")
+    what = f"train_from_iterator(['abab'], {vocab_size})"
+    raised = expect_raised(outcome, what, "ValueError")
+    expect(
+        str(vocab_size) in raised.message,
+        f"{what}: the message {raised.message!r} does not name {vocab_size}",
+    )
     expect_equal(learn(probe, ["abab"], LEAST), [], f"what is learned with vocab_size={LEAST}")
 
 
@@ -202,7 +240,11 @@ def test_the_same_texts_give_the_same_tokens(probe: Probe, texts: list[str], cou
 
 @law(
     examples=25,
-    cases=[{"texts": [*ENGLISH, *MIXED, "ABAB CdCd eFeF", "e\u0301e\u0301"], "count": 150}],
+    cases=[
+        {"texts": [*ENGLISH, *MIXED, "ABAB CdCd eFeF", "e\u0301e\u0301"], "count": 150},
+        # Alone: beside others they would stand in the texts after they were changed as well.
+        *({"texts": [text * 9], "count": 30} for text in CHANGEABLE),
+    ],
     texts=st.lists(plain_texts, max_size=4),
     count=st.integers(1, 40),
 )
@@ -236,6 +278,20 @@ def test_every_text_counts(probe: Probe, copies: int, count: int) -> None:
     expect_equal(learned[1:2], [b"cd"][: count - 1], "the second token of these texts")
     (first,) = learn(probe, [*texts, "ef" * (copies + 4)], LEAST + 1)
     expect_equal(first, b"ef", f"the first token of these texts and one of {copies + 4:,} times ef")
+
+
+@law(examples=2, cases=[{"number": 6000}], number=st.integers(500, 6000))
+def test_a_long_text_counts_to_its_end(probe: Probe, number: int) -> None:
+    """One text of a hundred thousand characters and more counts to its last word.
+
+    Kills: a limit to the length of a text, or to the number of its words.
+    """
+    # Two or three times in a word, so that no pair with the blank comes as often. One word counts more if it
+    # comes once, and the other because it comes more often: 6 * number against 6 * number + 2.
+    text = "xyxyxy " * (2 * number) + "efef " * (3 * number + 1)
+    (first,) = learn(probe, [text], LEAST + 1)
+    what = f"the first token of one text, {2 * number:,} times xyxyxy and {3 * number + 1:,} times efef"
+    expect_equal(first, b"ef", what)
 
 
 @law(examples=15, count=st.integers(0, 80), mixed=st.booleans())
@@ -301,3 +357,50 @@ def test_the_earliest_learned_pair_is_joined_first(
             bytepairs.encoded(text, ids),
             f"encode({text!r}) with the learned tokens {quoted(learned)}, numbered from {FIRST_LEARNED}",
         )
+
+
+@law(
+    examples=12,
+    cases=[
+        {"texts": ENGLISH},
+        {"texts": MIXED},
+        {"texts": ["a  b", "one\n\ntwo\r\n\r\n", "x = 12;\n    y = 345;\n", "I'LL they'll", "  in", "out  "]},
+    ],
+    texts=st.lists(written_texts, min_size=1, max_size=4),
+)
+def test_text_is_cut_for_encoding_as_for_training(probe: Probe, texts: list[str]) -> None:
+    """What learned tokens make up to the last is one token when the same texts are encoded.
+
+    After training to the end each piece is one token. So one that is in no longer one is a whole piece, and
+    must come in the texts' ids. Kills: another pattern for encoding than for training, texts that are encoded
+    line by line or word by word, tidied for one of the two.
+    """
+    learning = {"texts": texts, "vocab_size": LEAST + MANY}
+    _, tokens = vocabulary(probe, learning)
+    learned = tokens[FIRST_LEARNED:]
+    # What `decode` hides is another law's business.
+    if None in learned or len(learned) == MANY:
+        return
+    shown = [token for token in learned if token is not None]
+    longest = [token for token in shown if sum(token in other for other in shown) == 1]
+    ids = {token for each in probe("tokenizer.encode", learning=learning, texts=texts) for token in each}
+    numbers = ids_of(tokens)
+    for token in longest:
+        expect(
+            numbers[token] in ids,
+            f"after training to the end on {quoted(texts)}, no longer token holds {token!r}, so it is a "
+            f"whole piece of these texts; but encoding them gives no {numbers[token]}, which is its id",
+        )
+
+
+MANY = 3000
+"""More tokens than short texts allow."""
+
+
+@law()
+def test_training_leaves_no_traces(probe: Probe) -> None:
+    """Training draws from nobody's random generator and changes no setting that others share.
+
+    Kills: texts shuffled by the generator that all share, warnings switched off for good.
+    """
+    expect_no_traces(probe, ["training"])

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from specs.compare import broken, expect, expect_equal, expect_raised, quoted
 from specs.law import law
-from specs.learning import ids_of, known, vocabulary
+from specs.learning import expect_no_traces, ids_of, known, vocabulary
 from specs.oracles import streaming
 from specs.probe import Probe
 from specs.texts import (
@@ -45,12 +45,26 @@ WORDS = [
     "1234",
     ".",
     "\ufffd",
+    "\ufeff",
 ]
 
 said = st.lists(st.one_of(st.sampled_from(WORDS), st.text(characters, max_size=3)), max_size=6).map("x".join)
 """Texts of characters of one to four bytes, some of them several tokens."""
 
-LONG_CHARACTERS = [*MIXED, "🙂", "日", "é", "🇨🇭", "a🙂b", "\ufffd", "\ufffd\ufffd🙂", "x\U0010ffffy", "\x00é"]
+LONG_CHARACTERS = [
+    *MIXED,
+    "🙂",
+    "日",
+    "é",
+    "🇨🇭",
+    "a🙂b",
+    "\ufffd",
+    "\ufffd\ufffd🙂",
+    "x\U0010ffffy",
+    "\x00é",
+    "\ufeffa",
+    "\ufeff",
+]
 
 
 @law(examples=3, learning=learnings)
@@ -203,18 +217,26 @@ def test_what_never_becomes_a_character_is_replaced(
 
 @law(
     examples=12,
-    cases=[{"learning": BYTES, "text": "a"}, {"learning": BYTES, "text": "日本"}],
+    cases=[
+        {"learning": BYTES, "text": "a", "times": 3},
+        {"learning": BYTES, "text": "日本", "times": 3},
+        {"learning": BYTES, "text": "The ships hung in the sky 🙂. ", "times": 400},
+    ],
     learning=learnings,
     text=said.filter(bool),
+    times=st.sampled_from([3, 3, 100]),
 )
-def test_a_stream_without_end_is_read_as_it_comes(probe: Probe, learning: Learning, text: str) -> None:
+def test_a_stream_without_end_is_read_as_it_comes(
+    probe: Probe, learning: Learning, text: str, times: int
+) -> None:
     """Pieces come while ids still come in, however many there are.
 
-    Kills: ids collected in a list first, pieces only at the end.
+    Kills: ids collected in a list first, pieces only at the end, a limit to the ids, a stream that goes one
+    call deeper for each.
     """
     _, tokens = vocabulary(probe, learning)
     ids = cut(text.encode(), tokens)
-    characters = 3 * len(text) + 1
+    characters = times * len(text) + 1
     pieces = probe("tokenizer.endless_stream", learning=learning, ids=ids, characters=characters)
     got = "".join(pieces)
     expect_equal(got, (text * (len(got) // len(text) + 1))[: len(got)], f"the pieces of {ids} over and over")
@@ -271,6 +293,15 @@ def test_a_stream_refuses_ids_outside_the_vocabulary(probe: Probe, off: int, bef
     expect_raised(outcome, f"decode_stream({ids}), with {size} ids")
     answer = stream(probe, FEW, ids[:-1])
     expect_equal(joined(answer), before, "the stream of the ids before it")
+
+
+@law()
+def test_streaming_leaves_no_traces(probe: Probe) -> None:
+    """Streaming text and counting bytes change no setting that others share.
+
+    Kills: a seed, handlers for an interruption that stay, warnings switched off for good.
+    """
+    expect_no_traces(probe, ["a stream", "counting bytes"])
 
 
 def cut(data: bytes, tokens: Sequence[bytes | None]) -> list[int]:

@@ -29,6 +29,7 @@ from specs.conversations import (
     user,
 )
 from specs.law import law
+from specs.learning import expect_no_traces
 from specs.oracles import conversations as oracle
 from specs.outcomes import SubmissionRaised
 from specs.probe import Probe
@@ -299,3 +300,26 @@ def test_rendered_lists_are_fresh(probe: Probe, said: object) -> None:
             "tokenizer.changed_answers", learning=FEW, method=method, arguments=[conversation]
         )
         expect_equal(after, before, f"{method}({quoted(conversation)}), after its first answer was emptied")
+
+
+@law()
+def test_rendering_leaves_no_traces(probe: Probe) -> None:
+    """Rendering a conversation or a prompt changes no setting that others share.
+
+    Kills: a seed, warnings switched off for good.
+    """
+    expect_no_traces(probe, ["rendering", "a prompt"])
+
+
+@law(
+    examples=1, cases=[{"turns": 200, "number": 100}], turns=st.integers(20, 100), number=st.integers(10, 50)
+)
+def test_long_conversations_and_answers_are_rendered_in_full(probe: Probe, turns: int, number: int) -> None:
+    """Hundreds of messages, and hundreds of parts in one of them, are rendered to the last.
+
+    Kills: a limit to the number of messages or of parts.
+    """
+    several = [part(("text", "python", "python_output")[i % 3], str(i)) for i in range(number)]
+    messages = [message for i in range(turns) for message in (user(f"{i}?"), assistant(f"{i}!"))]
+    conversation = talk(*messages, user([part("text", str(i)) for i in range(number)]), assistant(several))
+    expect_rendered(render(probe, conversation, 1_000_000), conversation)

@@ -119,8 +119,12 @@ def test_roles_out_of_order_are_refused(probe: Probe) -> None:
     for messages in WRONG_ROLES:
         roles = [message["role"] for message in messages]
         expect_refused(probe, {"messages": messages}, f"a conversation of the roles {roles}")
+    # Wrong also without the last message, which need not be looked at.
+    expect_refused_prompt(probe, [])
+    expect_refused_prompt(probe, [assistant("a")])
     expect_refused_prompt(probe, [user("a"), user("b"), assistant("c")])
     expect_refused_prompt(probe, [system("a"), assistant("b")])
+    expect_refused_prompt(probe, [system("a"), system("b"), user("c"), assistant("d")])
 
 
 @law(
@@ -180,6 +184,9 @@ def test_parts_that_may_not_be_are_refused(probe: Probe, forbidden: tuple[str, s
         "system": [system(content), user("a"), assistant("b")],
     }
     expect_refused(probe, {"messages": messages[role]}, f"a part of type {kind!r} of the {role}'s")
+    # The last message is left out of a prompt, and need not be looked at.
+    last = {"assistant": [user("c"), assistant("d")], "user": [], "system": []}
+    expect_refused_prompt(probe, [*messages[role], *last[role]])
 
 
 def expect_refused(probe: Probe, conversation: Conversation, what: str) -> None:

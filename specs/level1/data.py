@@ -38,9 +38,7 @@ def test_batches_have_the_contracts_form(probe: Probe, documents: list[str], siz
 
     Kills: inputs left int64, targets turned into int32, views that are not contiguous, a row too many.
     """
-    for index, batch in enumerate(
-        probe("dataloader.forms", setup=setup(documents, size), number=4, device=None)
-    ):
+    for index, batch in enumerate(probe("dataloader.forms", setup=setup(documents, size), number=4)):
         for name, dtype in (("inputs", "int32"), ("targets", "int64")):
             want = {"dtype": dtype, "shape": list(size), "contiguous": True, "device": "cpu"}
             for what, value in want.items():
@@ -59,9 +57,9 @@ def test_batches_lie_on_the_device_asked_for(
     """
     device = "cuda" if probe.device == "cuda" else "meta"
     this = setup(documents, size)
-    probe("dataloader.forms", setup=this, number=3, device="cpu")  # who fails with this one fails with all
+    probe("dataloader.forms", setup={**this, "device": "cpu"}, number=3)  # who fails here fails with all
     ask = probe.attempt if device == "meta" else probe
-    outcome = ask("dataloader.forms", setup=this, number=3, device=device)
+    outcome = ask("dataloader.forms", setup={**this, "device": device}, number=3)
     for batch in outcome if isinstance(outcome, list) else []:
         for name, dtype in (("inputs", "int32"), ("targets", "int64")):
             want = {"dtype": dtype, "shape": list(size), "contiguous": True, "device": device}
@@ -199,6 +197,17 @@ def test_any_id_may_be_bos(probe: Probe, bos: int, documents: list[str]) -> None
     expect_batches(probe("dataloader.batches", setup=this, number=5), this, 5, f"the stream with bos={bos}")
 
 
+@law(examples=4, cases=[{"documents": ["ab", "", "c"]}], documents=corpora)
+def test_a_tokenizer_needs_two_methods(probe: Probe, documents: list[str]) -> None:
+    """A loader asks its tokenizer for get_bos_token_id() and encode(text, prepend=...), and for nothing else.
+
+    Kills: num_threads or append given to it, an id or a size asked for that the contract does not name.
+    """
+    this = setup(documents, (2, 7), least=True)
+    got = probe("dataloader.batches", setup=this, number=5)
+    expect_batches(got, this, 5, "the stream of a tokenizer that has what a loader may ask for")
+
+
 @law(
     examples=6,
     cases=[{"documents": ["<|bos|>", "a<|bos|>b", "<|", "bos|>"]}],
@@ -250,3 +259,15 @@ def test_a_document_may_be_longer_than_many_batches(probe: Probe, documents: lis
     batches = 2 * sum(len(ids) for ids in encoded(this)) // (4 * 32) + 2
     got = probe("dataloader.batches", setup=this, number=batches)
     expect_batches(got, this, batches, "the stream")
+
+
+@law(examples=1, cases=[{"times": 2000}], times=st.integers(100, 1500))
+def test_a_long_document_is_read_to_its_end(probe: Probe, times: int) -> None:
+    """A document of a hundred thousand characters and more stands in the stream in full.
+
+    Kills: a limit to the length of a document.
+    """
+    this = setup(["ab", FILLER * times], (4, 4096))
+    batches = sum(len(ids) for ids in encoded(this)) // (4 * 4096) + 2
+    got = probe("dataloader.batches", setup=this, number=batches)
+    expect_batches(got, this, batches, f"the stream with a document of {times * len(FILLER):,} characters")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from specs.compare import expect, expect_at_most, expect_equal, expect_raised
+from specs.compare import expect, expect_at_most, expect_equal, expect_raised, quoted
 from specs.datastreams import FILLER, expect_batches, setup
 from specs.law import law
 from specs.oracles import stream
@@ -43,6 +43,8 @@ FILES = [
     b"one\n \r\ntwo",
     b"  indented\n\tlines\n",
     "naïve café 🙂\n\nzwei\u2028Zeilen".encode(),
+    "one\n\x00two\x00\x7f\n\ufeffthree\u200b x\n".encode(),
+    b"a line\n" * 300 + b"\nnext\n\n" + b"b\r\n" * 70 + b"\r\nlast",
 ]
 """One boundary each."""
 
@@ -76,7 +78,7 @@ def test_characters_of_several_bytes_survive_anywhere(probe: Probe, shift: int, 
     Kills: blocks of bytes that are decoded one by one, a limit to the length of a line.
     """
     long_line = "x" * shift + character * 50_000
-    short_lines = "\n".join(("y" * shift + character * 11) for _ in range(2000))
+    short_lines = "\n".join(("y" * shift + character * 11) for _ in range(20_000))
     content = f"{long_line}\n\n{short_lines}\n".encode()
     (got,) = probe("textfiles.documents", contents=[content])
     want = [long_line, short_lines]
@@ -105,6 +107,52 @@ def test_text_files_can_be_iterated_anew(probe: Probe, contents: list[bytes], as
         expect_equal(got, want, f"the documents in iteration {number} of 3")
     for number, got in enumerate(probe("textfiles.alternating", contents=contents)):
         expect_equal(got, want, f"the documents in iteration {number} of two that take turns")
+
+
+@law(
+    examples=2,
+    cases=[{"order": [0, 1, 0]}, {"order": [1, 1]}, {"order": [2, 1] * 600}],
+    order=st.lists(st.integers(0, 2), max_size=5),
+)
+def test_a_file_comes_as_often_as_it_is_named(probe: Probe, order: list[int]) -> None:
+    """The files are those of `paths` in their order, also where one is named twice.
+
+    Kills: a set of paths, paths that are sorted.
+    """
+    contents = [b"one\n\ntwo", b"three\n", b"four"]
+    documents = [["one", "two"], ["three"], ["four"]]
+    got = probe("textfiles.repeated", contents=contents, order=order)
+    want = [text for place in order for text in documents[place]]
+    expect_equal(got, want, f"the documents of files {quoted(order)}")
+
+
+@law(examples=2, cases=[{"place": place} for place in range(3)], place=st.integers(0, 2))
+def test_a_file_that_is_not_there_is_an_error(probe: Probe, place: int) -> None:
+    """A file that is not there raises, when the paths are given or when its turn comes.
+
+    Kills: files left out in silence, so that less is trained on than one believes.
+    """
+    contents = [b"one\n\ntwo", b"three\n", b"four"]
+    expect_equal(
+        probe("textfiles.documents", contents=contents), [["one", "two", "three", "four"]], "documents"
+    )
+    outcome = probe.attempt("textfiles.missing", contents=contents, place=place)
+    expect_raised(outcome, f"TextFiles of 3 paths, the file of number {place} gone")
+
+
+@law()
+def test_files_are_closed_when_they_were_read(probe: Probe) -> None:
+    """However many files there are and however often they are read, few are open at a time, and none is left.
+
+    Kills: all files opened first, files that stay open until the process may open no more.
+    """
+    number, passes = 30, 3
+    found = probe("textfiles.open_files", contents=[b"one\n\ntwo"] * number, passes=passes)
+    expect_equal(
+        found["documents"], 2 * number * passes, f"the documents of {number} files, read {passes} times"
+    )
+    expect_at_most(found["most"] - found["before"], 4, f"the files of {number} that are open at a time")
+    expect_at_most(found["after"] - found["before"], 0, f"the files of {number} that are open afterwards")
 
 
 DOCUMENT_LINES = 20
@@ -140,6 +188,8 @@ split_corpora = st.lists(st.text(alphabet="abc", max_size=3), max_size=45)
     cases=[
         {"texts": [str(number) for number in range(45)], "every": None},
         {"texts": [str(number) for number in range(7)], "every": 2},
+        {"texts": [str(number) for number in range(5000)], "every": None},
+        {"texts": [str(number) for number in range(5000)], "every": 1100},
         {"texts": ["a", "b"], "every": 3},
         {"texts": [], "every": 4},
     ],
@@ -196,6 +246,18 @@ def test_a_split_reads_what_it_needs(probe: Probe, every: int, number: int) -> N
     for name, read in zip(("training", "validation"), got, strict=True):
         expect(read >= number, f"the first {number} texts for {name}: there were fewer of them")
         expect_at_most(read, limit, f"the texts read for the first {number} for {name} with every={every}")
+
+
+@law(examples=1, cases=[{"every": 20}, {"every": 2}], every=st.integers(2, 30))
+def test_a_split_keeps_no_texts(probe: Probe, every: int) -> None:
+    """The memory of a split does not grow with the number of texts that it has given.
+
+    Kills: texts kept for the next iteration, or for the other part.
+    """
+    # 4,500 texts of a thousand letters take 4.5 MB, of which the smaller part has a thirtieth at least.
+    for name, (early, late) in probe("textfiles.split_memory", every=every, numbers=[500, 5000]).items():
+        kept = f"what {name} adds to Python's memory between 500 and 5,000 texts with every={every}"
+        expect_at_most(late - early, 40_000, kept, " B")
 
 
 AHEAD = 64

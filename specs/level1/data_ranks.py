@@ -136,6 +136,21 @@ def test_an_epoch_without_a_document_is_an_error(
     expect_raised(outcome, f"rank {rank} of {world_size} with {len(documents)} documents", "ValueError")
 
 
+@law(
+    examples=3,
+    cases=[{"documents": ["ab", "c"], "epochs": 1}, {"documents": ["", "abc"], "epochs": 2}],
+    documents=st.lists(texts, min_size=1, max_size=4),
+    epochs=st.integers(1, 3),
+)
+def test_texts_that_come_to_an_end_are_an_error(probe: Probe, documents: list[str], epochs: int) -> None:
+    """Where a later epoch has no document any more, as that of a generator, that is a ValueError as well.
+
+    Kills: a search without end, a look at the first epoch alone.
+    """
+    outcome = probe.attempt("dataloader.emptied", setup=setup(documents, (1, 1)), epochs=epochs)
+    expect_raised(outcome, f"{len(documents)} documents for {epochs} epochs, and then none", "ValueError")
+
+
 @law(examples=3, world_size=st.integers(2, 5), seed=st.integers(0, 9))
 def test_one_document_is_enough_for_a_rank(probe: Probe, world_size: int, seed: int) -> None:
     """With just as many documents as ranks, each rank reads its own again and again.

@@ -203,3 +203,21 @@ def states_of(probe: Probe, this: dict[str, Any], number: int) -> Any:
             broken(f"a state holds what JSON does not: {outcome.message}")
         raise outcome
     return outcome
+
+
+@law(
+    examples=1,
+    cases=[{"number": 1, "length": 70_000}, {"number": 3000, "length": 1}],
+    number=st.integers(2, 30),
+    length=st.integers(2000, 6000),
+)
+def test_a_stream_goes_on_at_high_numbers(probe: Probe, number: int, length: int) -> None:
+    """A stream goes on far into a long document, and behind thousands of short ones.
+
+    Kills: places kept in too few bits, or counted within a part of a document.
+    """
+    documents = [f"{index}" + "x" * length for index in range(number)]
+    ids = sum(len(document) + 1 for document in documents)
+    this = setup(["ab", *documents, "the end"], (1, max(1, ids // 8)))
+    got = probe("dataloader.resumed", setup=this, lengths=[6, 1, 3])
+    expect_batches(got, this, 10, f"the stream of {number:,} documents of {length:,} letters, taken up twice")

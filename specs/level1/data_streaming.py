@@ -48,6 +48,35 @@ def test_texts_are_read_as_they_are_needed(probe: Probe, lengths: list[int], siz
         expect_at_most(read, needed + AHEAD, what)
 
 
+@law(
+    examples=2,
+    cases=[{"number": 400, "world_size": 1}, {"number": 900, "world_size": 2}],
+    number=st.integers(300, 600),
+    world_size=st.just(1),
+)
+def test_later_epochs_are_read_as_they_are_needed(probe: Probe, number: int, world_size: int) -> None:
+    """In the second epoch and the third, texts are read no further ahead than in the first.
+
+    Kills: texts that are collected once their end was seen, an epoch that is read to its end first.
+    """
+    documents = [FILLER[: index % 9] for index in range(number)]
+    this = setup(documents, (2, 64), world_size=world_size, rank=world_size - 1)
+    ids = [len(one) for one in encoded(this)]
+    batches = 3 * sum(ids) // world_size // 128
+    counted = probe("dataloader.read_ahead", setup=this, number=batches, most=None)
+    for batch, read in enumerate(counted):
+        needed = repeated_needed(ids, (batch + 1) * 128 + 1, world_size - 1, world_size)
+        what = f"texts read after batch {batch} of three epochs of {number}, which needs {needed} of them"
+        expect_at_most(read, needed + AHEAD * world_size, what)
+
+
+def repeated_needed(lengths: list[int], ids: int, rank: int, world_size: int) -> int:
+    """Return how many texts must be read for the first `ids` ids of a rank, epoch after epoch."""
+    share = lengths[rank::world_size]
+    epochs, rest = divmod(ids, sum(share))
+    return epochs * len(lengths) + stream.texts_needed(lengths, rest, rank, world_size)
+
+
 @law(examples=2, cases=[{"world_size": 3, "rank": 1}], world_size=st.integers(2, 4), rank=st.integers(0, 1))
 def test_a_rank_reads_no_further_either(probe: Probe, world_size: int, rank: int) -> None:
     """A rank of several reads no further than 64 documents of its own beyond what a batch needs.
@@ -161,7 +190,24 @@ def test_a_refusal_changes_nothing(probe: Probe, documents: list[str], wrong: di
 def test_loading_leaves_no_traces(probe: Probe, documents: list[str], size: tuple[int, int]) -> None:
     """A loader draws from nobody's random generator and changes no setting of torch.
 
-    Kills: a seed that is set globally, threads or gradients that stay switched off.
+    Kills: a seed that is set globally, threads or gradients that stay switched off, a default device that is
+    set to put batches there.
     """
-    for changed in probe("dataloader.traces", setup=setup(documents, size), number=5):
+    this = setup(documents, size)
+    for changed in probe("dataloader.traces", setup=this, number=5):
         expect(False, f"yielding batches changed {changed}")
+    # Who cannot use torch's device without memory may say so.
+    outcome = probe.attempt("dataloader.traces", setup={**this, "device": "meta"}, number=5)
+    for changed in outcome if isinstance(outcome, list) else []:
+        expect(False, f"yielding batches on another device changed {changed}")
+
+
+@law()
+def test_importing_the_loader_changes_nothing(probe: Probe) -> None:
+    """Importing the module starts nothing, writes nothing, and changes no setting that others share.
+
+    Kills: a seed, the number of threads, a precision or warning filters set while the module is imported, a
+    folder made for a cache.
+    """
+    for changed in probe("importing.traces", module="nanochat.dataloader"):
+        expect(False, f"importing nanochat.dataloader changed {changed}")

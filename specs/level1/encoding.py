@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from specs.compare import broken, expect, expect_equal, expect_raised, quoted
 from specs.law import law
-from specs.learning import known, vocabulary
+from specs.learning import CONVERSATION, expect_no_traces, known, vocabulary
 from specs.probe import Probe
 from specs.probes.byte_tokenizer import SPECIAL
 from specs.texts import (
@@ -54,6 +54,78 @@ def test_decoding_gives_the_text_back(probe: Probe, learning: Learning, text: st
     expect_ids(answer["ids"][0], answer["size"], f"encode({quoted(text)})")
     expect_equal(answer["decoded"][0], text, f"decode(encode({quoted(text)})), of {quoted(answer['ids'][0])}")
     expect_equal(answer["again"][0], answer["ids"][0], f"encode({quoted(text)}) once more")
+
+
+BLOCKS = [
+    (0x0000, 0x0500),
+    (0x0600, 0x0620),
+    (0x0E00, 0x0E60),
+    (0x1680, 0x1690),
+    (0x1800, 0x1820),
+    (0x1E00, 0x1F00),
+    (0x2000, 0x2200),
+    (0x2E80, 0x3050),
+    (0xAC00, 0xAC10),
+    (0xD7F0, 0xD800),
+    (0xE000, 0xE010),
+    (0xF900, 0xFB10),
+    (0xFDD0, 0xFE30),
+    (0xFEFF, 0x10010),
+    *((plane * 0x10000 - 4, plane * 0x10000 + 4) for plane in range(2, 17)),
+    (0x1F1E6, 0x1F200),
+    (0x1F3FB, 0x1F400),
+    (0xE0000, 0xE0080),
+    (0x10FFF0, 0x110000),
+]
+"""Code points at which something is special, from the first up to the second.
+
+Controls, blanks, marks, forms that are normalised, what is no character at all, ends of planes.
+"""
+
+
+@law(examples=1, cases=[{"learning": learning} for learning in (MERGING, FEW)], learning=learnings)
+def test_every_kind_of_character_comes_back(probe: Probe, learning: Learning) -> None:
+    """Some thousand characters, assigned or not, come back one by one and side by side.
+
+    Kills: characters that are dropped, replaced or composed because they are no letters or not assigned.
+    """
+    blocks = ["".join(map(chr, range(*block))) for block in BLOCKS]
+    texts = [*blocks, *("".join(f"a{character}" for character in block) for block in blocks)]
+    answer = probe("tokenizer.round_trip", learning=learning, texts=texts)
+    for text, got in zip(texts, answer["decoded"], strict=True):
+        lost = next((each for each in text if each not in got), None) if isinstance(got, str) else None
+        named = "" if lost is None else f"; U+{ord(lost):04X} is lost"
+        expect(got == text, f"decode(encode({quoted(text)})): got {quoted(got)}, want the text{named}")
+
+
+LONG_WORD = "weathers "
+"""Nine characters: no round number of characters ends between two words."""
+
+
+@law(examples=1, cases=[{"number": number} for number in (200, 2000, 12_000)], number=st.integers(100, 3000))
+def test_a_long_text_is_encoded_as_a_short_one(probe: Probe, number: int) -> None:
+    """In a text of a hundred thousand characters every word becomes what it becomes in a short text.
+
+    Kills: a limit to the length of a text, long texts cut into parts in the middle of words.
+    """
+    asked = [3, 4, number]
+    answer = probe("tokenizer.long_text", learning=MERGING, word=LONG_WORD, numbers=asked)
+    three, four, got = (each.tolist() for each in answer["ids"])
+    # What one word more adds, which must stand in front of the ends that two texts share.
+    size = len(four) - len(three)
+    same = next(
+        (i for i, (one, other) in enumerate(zip(three, four, strict=False)) if one != other), len(three)
+    )
+    want = four[:same] + four[same : same + size] * (number - 3) + three[same:]
+    what = f"encode({LONG_WORD!r} * {number})"
+    expect_equal(len(got), len(want), f"the number of ids of {what}, from those of 3 and 4 times the word")
+    place = next((i for i, (one, other) in enumerate(zip(got, want, strict=True)) if one != other), None)
+    if place is not None:
+        broken(
+            f"{what}: id {place} of {len(want)} is {got[place]}, want {want[place]} as in a short text; "
+            f"around it got {got[max(0, place - 3) : place + 4]}, want {want[max(0, place - 3) : place + 4]}"
+        )
+    expect(answer["decoded"][2], f"decode({what}) is not the text")
 
 
 @law(
@@ -307,6 +379,21 @@ def test_any_ids_are_decoded_by_their_bytes(
     expect_equal(got, data.decode("utf-8", "replace"), f"decode({ids}), whose bytes are {quoted(data)}")
 
 
+@law(examples=1, cases=[{"times": 40_000}, {"times": 3000}], times=st.integers(500, 5000))
+def test_many_ids_are_decoded_together(probe: Probe, times: int) -> None:
+    """A hundred thousand ids are decoded to their end, and no character is lost wherever it lies.
+
+    Kills: ids decoded in blocks, at whose ends characters fall apart, a limit to their number.
+    """
+    # Three bytes, each an id: no round number of ids ends with a character.
+    ids = list("日".encode())
+    got = probe("tokenizer.decoded_length", learning=BYTES, ids=ids, times=times)
+    what = f"decode({ids} * {times})"
+    expect_equal(got["once"], "日", f"decode({ids})")
+    expect_equal(got["others"], "", f"what {what} has beside the character")
+    expect_equal(got["characters"], times, f"the characters of {what}")
+
+
 @law(
     examples=15,
     cases=[{"off": off, "at": 0} for off in (0, 1, 1000, -1, -9, -256)] + [{"off": -1, "at": 2}],
@@ -325,6 +412,26 @@ def test_ids_outside_the_vocabulary_are_refused(probe: Probe, off: int, at: int)
         probe.attempt("tokenizer.decode", learning=FEW, lists=[ids]), f"decode({ids}), with {size} ids"
     )
     expect_still_encodes(probe)
+
+
+@law()
+def test_lists_that_were_given_stay_as_they_are(probe: Probe) -> None:
+    """encode and decode leave the lists alone that they are given.
+
+    Kills: texts sorted in place, a BOS taken off the caller's ids, ids lengthened.
+    """
+    size = probe("tokenizer.size", learning=FEW)
+    bos = size - SPECIAL_COUNT
+    for ids in ([bos, 97, 98, bos + 4], [97], [bos], []):
+        given = probe("tokenizer.left_alone", learning=FEW, method="decode", argument=ids, options={})
+        expect_equal(given, ids, f"the list of ids that decode({ids}) was given, afterwards")
+    drawn = ["the weather", "a", "", "b", "a"]
+    both: list[dict[str, int | str]] = [{}, {"prepend": "<|bos|>", "append": 5}]
+    for options in both:
+        given = probe("tokenizer.left_alone", learning=FEW, method="encode", argument=drawn, options=options)
+        expect_equal(
+            given, drawn, f"the list of texts that encode({drawn}, {said(options)}) was given, afterwards"
+        )
 
 
 @law(examples=3, learning=learnings)
@@ -370,17 +477,6 @@ def test_lists_are_fresh(probe: Probe) -> None:
     expect(bool(answer), "encode(['hello', 'hello']): got no ids for hello")
 
 
-CONVERSATION = {
-    "messages": [
-        {"role": "user", "content": "naïve?"},
-        {
-            "role": "assistant",
-            "content": [{"type": "text", "text": "日本"}, {"type": "python", "text": "1+1"}],
-        },
-    ]
-}
-
-
 @law(
     examples=6,
     cases=[
@@ -397,7 +493,8 @@ def test_a_saved_tokenizer_comes_back(
     """A tokenizer that was saved, moved and loaded answers everything as before.
 
     Kills: tokens saved as text, which loses bytes, an order that is lost, special tokens or a pattern that is
-    not saved, a folder that is not made, an earlier file that stays, plain pickle, a path kept from saving.
+    not saved, a folder that is not made, an earlier file that stays, plain pickle, a path kept from saving, a
+    tokenizer kept from an earlier loading.
     """
     answer = probe(
         "tokenizer.saved",
@@ -407,10 +504,14 @@ def test_a_saved_tokenizer_comes_back(
         conversation=CONVERSATION,
         earlier=FEW if learning["vocab_size"] != FEW["vocab_size"] else MERGING,
     )
-    for what, want in answer["before"].items():
-        expect_equal(
-            answer["after"][what], want, f"{what} of the tokenizer that was loaded, against the saved"
-        )
+    for when, where in (
+        ("there", "where another one was saved and loaded before"),
+        ("after", "after a move"),
+    ):
+        for what, want in answer["before"].items():
+            expect_equal(
+                answer[when][what], want, f"{what} of the tokenizer loaded {where}, against the saved"
+            )
     for name, ends in answer["files"].items():
         pickled = ends["begins"][:1] == b"\x80" and ends["ends"] == b"."
         expect(
@@ -430,3 +531,23 @@ def test_two_tokenizers_do_not_meet(probe: Probe, drawn: list[str]) -> None:
     for row in answer["decoded"]:
         expect_equal(row[0], row[1], "decode(encode(text)) by two tokenizers in turn")
     expect_equal([row[0] for row in answer["decoded"]], drawn, "decode(encode(text)) by two tokenizers")
+
+
+@law()
+def test_importing_the_tokenizer_changes_nothing(probe: Probe) -> None:
+    """Importing the module starts nothing, writes nothing, and changes no setting that others share.
+
+    Kills: a seed, the number of threads, a precision or warning filters set while the module is imported, a
+    folder made for a cache.
+    """
+    for changed in probe("importing.traces", module="nanochat.tokenizer"):
+        expect(False, f"importing nanochat.tokenizer changed {changed}")
+
+
+@law()
+def test_encoding_leaves_no_traces(probe: Probe) -> None:
+    """Encoding, decoding, saving and loading change no setting that others share.
+
+    Kills: a seed, a number of threads or warning filters that are set for good.
+    """
+    expect_no_traces(probe, ["encoding", "decoding", "saving"])

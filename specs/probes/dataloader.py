@@ -1,30 +1,30 @@
 """Experiments on the token stream of a submission's loader.
 
 The tokenizer is `WordTokenizer`, and texts are objects that can be iterated and nothing else. A `setup` holds
-"documents", "B", "T" and whatever of "rank", "world_size" and "bos" is not as usual.
+"documents", "B", "T" and whatever of "rank", "world_size", "bos" and "device" is not as usual. With "least"
+the tokenizer has only what a loader may ask for.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import random
 import time
 import tracemalloc
 from collections.abc import Iterator, Sequence
 from itertools import cycle, islice
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from specs.probes.loading import imported
 from specs.probes.registry import probe
-from specs.probes.traces import random_states, torch_defaults, usual_defaults
+from specs.probes.shared_settings import changed_by
+from specs.probes.traces import usual_defaults
 from specs.probes.values import dtype_name, values
-from specs.probes.word_tokenizer import ORDINARY, WordTokenizer
+from specs.probes.word_tokenizer import ORDINARY, LeastTokenizer, WordTokenizer
 
 Setup = dict[str, Any]
 Batch = tuple[Tensor, Tensor, Any]
@@ -40,10 +40,17 @@ class SearchWithoutEnd(Exception):
 
 
 class Texts:
-    """An iterable of texts that counts how many were read; endless if it is told so."""
+    """An iterable of texts that counts how many were read; endless, or soon empty, if it is told so."""
 
-    def __init__(self, documents: Sequence[str], most: int | None = None, numbered: bool = False) -> None:
+    def __init__(
+        self,
+        documents: Sequence[str],
+        most: int | None = None,
+        numbered: bool = False,
+        epochs: int | None = None,
+    ) -> None:
         self.documents = documents
+        self.epochs = epochs
         self.most = most
         self.numbered = numbered
         self.read = 0
@@ -53,6 +60,8 @@ class Texts:
         self.iterations += 1
         if self.iterations > MOST_ITERATIONS:
             raise SearchWithoutEnd(f"the texts were iterated {MOST_ITERATIONS} times, which leads nowhere")
+        if self.epochs is not None and self.iterations > self.epochs:
+            return
         # What is endless for a loader that reads what it needs ends for one that wants to read it all.
         documents = self.documents if self.most is None else islice(cycle(self.documents), self.most)
         for text in documents:
@@ -80,13 +89,13 @@ def batches(setup: Setup, number: int, state: str | None = None) -> Arrays:
 
 
 @probe
-def forms(setup: Setup, number: int, device: str | None) -> list[dict[str, Any]]:
+def forms(setup: Setup, number: int) -> list[dict[str, Any]]:
     """Return dtype, shape, place and order in memory of inputs and targets of each batch."""
-    more = {} if device is None else {"device": device}
     found = []
-    for batch in islice(loader(setup, None, **more), number):
+    for batch in islice(loader(setup), number):
         inputs, targets, state = parts(batch)
-        found.append({"inputs": form(inputs), "targets": form(targets), "state": type(state).__name__})
+        kind = "dict" if isinstance(state, dict) else type(state).__name__
+        found.append({"inputs": form(inputs), "targets": form(targets), "state": kind})
     return found
 
 
@@ -147,8 +156,11 @@ def together(setup: Setup, number: int, stride: list[int]) -> list[Arrays]:
 
 
 @probe
-def read_ahead(setup: Setup, number: int, most: int) -> list[int]:
-    """Return how many texts were read after each of `number` batches, from `most` texts that repeat."""
+def read_ahead(setup: Setup, number: int, most: int | None) -> list[int]:
+    """Return how many texts were read after each of `number` batches.
+
+    The texts are the documents, epoch after epoch, or one epoch of `most` that repeat them.
+    """
     texts = Texts(setup["documents"], most)
     counted = []
     for batch in islice(make(setup, texts), number):
@@ -157,6 +169,15 @@ def read_ahead(setup: Setup, number: int, most: int) -> list[int]:
     # A thread that reads ahead has its time.
     time.sleep(0.02)
     return [*counted[:-1], texts.read]
+
+
+@probe
+def emptied(setup: Setup, epochs: int) -> int:
+    """Return how many batches came of texts that are there for so many epochs and then no more."""
+    texts = Texts(setup["documents"], epochs=epochs)
+    # More than these epochs can hold.
+    most = 2 + epochs * sum(2 + len(text.encode()) for text in setup["documents"])
+    return sum(1 for batch in islice(make(setup, texts), most) if parts(batch))
 
 
 @probe
@@ -213,19 +234,15 @@ def after_an_error(setup: Setup, wrong: Setup, number: int) -> Arrays:
 @probe
 def traces(setup: Setup, number: int) -> list[str]:
     """Return what of the process's shared settings differs after `number` batches."""
+
+    def load() -> None:
+        forms(setup, number)
+
     with usual_defaults():
-        # Importing and the first use may set up what is set up once.
-        batches(setup, 1)
-        # Away from where a seed would put them, which the first use may have done.
-        torch.rand(1), random.random(), np.random.random()
-        before, defaults = random_states(), torch_defaults()
-        for _ in islice(loader(setup), number):
-            pass
-        changed = {
-            "a random generator that is not its own": random_states() != before,
-            "a default of torch, its threads, or whether gradients are enabled": torch_defaults() != defaults,
-        }
-    return [what for what, differs in changed.items() if differs]
+        # The first use may set up what is set up once, in torch itself for example.
+        load()
+        torch.set_default_device(None)
+        return changed_by(load)
 
 
 def loader(setup: Setup, state: str | None = None, **more: Any) -> Iterator[Any]:
@@ -237,9 +254,10 @@ def loader(setup: Setup, state: str | None = None, **more: Any) -> Iterator[Any]
 
 def make(setup: Setup, texts: Texts, tokenizer: WordTokenizer | None = None, **more: Any) -> Iterator[Any]:
     """Return the submission's `token_batches` on `texts`; what the setup does not name is left out."""
-    more |= {name: setup[name] for name in ("rank", "world_size") if name in setup}
-    tokenizer = tokenizer or WordTokenizer(setup.get("bos", ORDINARY))
-    running = imported("nanochat.dataloader").token_batches(texts, tokenizer, setup["B"], setup["T"], **more)
+    more |= {name: setup[name] for name in ("rank", "world_size", "device") if name in setup}
+    whole = tokenizer or WordTokenizer(setup.get("bos", ORDINARY))
+    given = LeastTokenizer(whole) if setup.get("least") else whole
+    running = imported("nanochat.dataloader").token_batches(texts, given, setup["B"], setup["T"], **more)
     return iter(running)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from specs.probes.dataloader import Arrays, Texts, arrays
 from specs.probes.loading import imported
 from specs.probes.registry import probe
+from specs.probes.traces import resources
 from specs.probes.word_tokenizer import WordTokenizer
 
 
@@ -39,6 +40,36 @@ def alternating(contents: list[bytes]) -> list[list[str]]:
                     each.append(plain(text))
                     going = True
         return found
+
+
+@probe
+def repeated(contents: list[bytes], order: list[int]) -> list[str]:
+    """Return the documents of files that are named in this order, some of them more than once."""
+    with files(contents) as paths:
+        texts = imported("nanochat.dataloader").TextFiles([paths[place] for place in order])
+        return [plain(text) for text in texts]
+
+
+@probe
+def missing(contents: list[bytes], place: int) -> list[str]:
+    """Return the documents of files one of which is not there."""
+    with files(contents) as paths:
+        paths[place].unlink()
+        return [plain(text) for text in imported("nanochat.dataloader").TextFiles(paths)]
+
+
+@probe
+def open_files(contents: list[bytes], passes: int) -> dict[str, Any]:
+    """Return how many files are open before, at most while, and after the documents are read some times."""
+    with files(contents) as paths:
+        before = resources()["open files"]
+        texts = imported("nanochat.dataloader").TextFiles(paths)
+        most, number = 0, 0
+        for _ in range(passes):
+            for _ in texts:
+                number += 1
+                most = max(most, int(str(resources()["open files"])))
+        return {"before": before, "most": most, "after": resources()["open files"], "documents": number}
 
 
 @probe
@@ -93,6 +124,25 @@ def split_ahead(every: int, number: int, most: int) -> list[int]:
         taken = list(islice(part, number))
         counted.append(texts.read if len(taken) == number else -1)
     return counted
+
+
+@probe
+def split_memory(every: int, numbers: list[int]) -> dict[str, list[int]]:
+    """Return the bytes that Python holds when so many texts were read for each part."""
+    found: dict[str, list[int]] = {}
+    for which, name in enumerate(("training", "validation")):
+        texts = Texts(["a text of some length, " * 45], numbers[-1], numbered=True)
+        running = iter(imported("nanochat.dataloader").split_texts(texts, every)[which])
+        tracemalloc.start()
+        try:
+            found[name] = []
+            for number in numbers:
+                while texts.read < number and next(running, None) is not None:
+                    pass
+                found[name].append(tracemalloc.get_traced_memory()[0])
+        finally:
+            tracemalloc.stop()
+    return found
 
 
 @probe

@@ -14,9 +14,13 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypedDict
 
+import numpy as np
+
 from specs.probes.byte_tokenizer import SPECIAL
 from specs.probes.loading import imported
 from specs.probes.registry import probe
+from specs.probes.shared_settings import changed_by
+from specs.probes.traces import usual_defaults
 
 
 class Learning(TypedDict):
@@ -212,6 +216,103 @@ def together(one: Learning, other: Learning, texts: list[str]) -> dict[str, Any]
 
 
 @probe
+def first_answers(learning: Learning, texts: list[str]) -> Any:
+    """Return the number of ids, and the ids of each text from a tokenizer that was asked for nothing else."""
+    kind = imported("nanochat.tokenizer").RustBPETokenizer
+    return copy.deepcopy(_first_answers(kind, tuple(learning["texts"]), learning["vocab_size"], tuple(texts)))
+
+
+@functools.lru_cache(maxsize=4)
+def _first_answers(kind: Any, texts: tuple[str, ...], vocab_size: int, asked: tuple[str, ...]) -> Any:
+    # Kept: every example of a law asks for the same.
+    made = [kind.train_from_iterator(list(texts), vocab_size) for _ in asked]
+    size = kind.train_from_iterator(list(texts), vocab_size).get_vocab_size()
+    return [size, [list(each.encode(text)) for each, text in zip(made, asked, strict=True)]]
+
+
+@probe
+def answers_in_turn(learning: Learning, calls: list[dict[str, Any]]) -> list[Any]:
+    """Return what one new tokenizer answers to calls of `encode`, one behind the other.
+
+    What is "wrong" in a call is given in place of texts, and None stands for an answer if that raises.
+    """
+    tokenizer = learn(learning)
+    answers: list[Any] = []
+    for each in calls:
+        options = {name: value for name, value in each.items() if name not in ("texts", "wrong")}
+        try:
+            answer = tokenizer.encode(each["wrong" if "wrong" in each else "texts"], **options)
+        except Exception:
+            if "wrong" not in each:
+                raise
+            answer = None
+        # A copy: what is kept may be changed later.
+        answers.append(copy.deepcopy(answer))
+    return answers
+
+
+@probe
+def left_alone(learning: Learning, method: str, argument: list[Any], options: dict[str, Any]) -> list[Any]:
+    """Return a list that was given to a method, as it is afterwards."""
+    given = list(argument)
+    getattr(trained(learning), method)(given, **options)
+    return given
+
+
+@probe
+def decoded_length(learning: Learning, ids: list[int], times: int) -> dict[str, Any]:
+    """Return of the text of ids that come so many times its length, and what else it has than their text."""
+    text = trained(learning).decode(ids * times)
+    once = trained(learning).decode(ids)
+    return {"characters": len(text), "once": once, "others": text.replace(once, "")[:20]}
+
+
+@probe
+def first_of_list_changed(learning: Learning, texts: list[str], options: dict[str, Any]) -> list[Any]:
+    """Return the lists of ids but the first, before and after that one is changed."""
+    answer = learn(learning).encode(texts, **options)
+    before = copy.deepcopy(answer[1:])
+    if isinstance(answer[0], list):
+        answer[0].append(7)
+    return [before, answer[1:]]
+
+
+@probe
+def long_text(learning: Learning, word: str, numbers: list[int]) -> dict[str, Any]:
+    """Return the ids of a word that comes so many times, each as an array, and whether they decode to it."""
+    tokenizer = trained(learning)
+    ids = [tokenizer.encode(word * number) for number in numbers]
+    return {
+        "ids": [np.array(each, dtype="int64") for each in ids],
+        "decoded": [
+            tokenizer.decode(each) == word * number for each, number in zip(ids, numbers, strict=True)
+        ],
+    }
+
+
+@probe
+def twice(learning: Learning, texts: list[str]) -> dict[str, Any]:
+    """Return which texts become other ids when they come again, alone or in a list, and which are lost."""
+    tokenizer = learn(learning)
+    first = [list(tokenizer.encode(text)) for text in texts]
+    again = [list(tokenizer.encode(text)) for text in texts]
+    listed = [list(ids) for ids in tokenizer.encode(texts)]
+    if first == again and len(listed) == len(texts):
+        again = listed
+    decoded = [tokenizer.decode(ids) for ids in first]
+    differ = [place for place in range(len(texts)) if first[place] != again[place]][:3]
+    lost = [place for place in range(len(texts)) if decoded[place] != texts[place]][:3]
+    return {
+        "listed": len(listed),
+        "differ": differ,
+        "first": {str(place): first[place] for place in differ},
+        "again": {str(place): again[place] for place in differ},
+        "lost": lost,
+        "decoded": {str(place): decoded[place] for place in lost},
+    }
+
+
+@probe
 def changed_answers(
     learning: Learning, method: str, arguments: list[Any] | None = None, options: dict[str, Any] | None = None
 ) -> list[Any]:
@@ -219,19 +320,17 @@ def changed_answers(
     answer = getattr(learn(learning), method)
     first = answer(*(arguments or []), **(options or {}))
     before = copy.deepcopy(first)
-    lists = [each for each in (first, *(first if isinstance(first, list | tuple) else ())) if _mutable(each)]
+    # A set is no list: tiktoken keeps that of its special tokens, and hands it out again.
+    inner = first if isinstance(first, list | tuple) else ()
+    lists = [each for each in (first, *inner) if isinstance(each, list)]
     contents = [list(each) for each in lists]
     for each in lists:
         each.clear()
     second = copy.deepcopy(answer(*(arguments or []), **(options or {})))
     # Put back: what is shared with other tokenizers must not spoil other laws.
     for each, content in zip(lists, contents, strict=True):
-        each.extend(content) if isinstance(each, list) else each.update(content)
+        each.extend(content)
     return [sorted(each) if isinstance(each, set | frozenset) else each for each in (before, second)]
-
-
-def _mutable(answer: Any) -> bool:
-    return isinstance(answer, list | set)
 
 
 # Saving ---------------------------------------------------------------------------------------------------
@@ -241,16 +340,20 @@ def _mutable(answer: Any) -> bool:
 def saved(
     learning: Learning, texts: list[str], lists: list[list[int]], conversation: Any, earlier: Learning
 ) -> dict[str, Any]:
-    """Return what a tokenizer answers, and when it was saved, moved and loaded again, and the files.
+    """Return what a tokenizer answers, also when it was saved, loaded, moved and loaded again, and the files.
 
-    It is saved over `earlier`, into a folder in a folder that does not exist.
+    It is saved over `earlier`, which was loaded by then, into a folder in a folder that does not exist.
     """
     kind = imported("nanochat.tokenizer").RustBPETokenizer
     folder = Path(tempfile.mkdtemp())
     try:
         place = folder / "new" / "folder"
         learn(earlier).save(str(place))
+        kind.from_directory(str(place))
         learn(learning).save(str(place))
+        learn(earlier).save(str(folder / "elsewhere"))
+        # There, and then where it was moved to.
+        there = _answers(kind.from_directory(str(place)), texts, lists, conversation)
         place.parent.rename(folder / "moved")
         place = folder / "moved" / "folder"
         loaded = kind.from_directory(str(place))
@@ -259,6 +362,7 @@ def saved(
                 str(file.relative_to(place)): _ends(file) for file in place.rglob("*") if file.is_file()
             },
             "before": _answers(learn(learning), texts, lists, conversation),
+            "there": there,
             "after": _answers(loaded, texts, lists, conversation),
         }
     finally:
@@ -289,6 +393,34 @@ def _answer(ask: Callable[[], Any]) -> Any:
         return ask()
     except Exception as error:  # noqa: BLE001  # that one raises is the business of other laws
         return f"raised {type(error).__name__}"
+
+
+# Traces ---------------------------------------------------------------------------------------------------
+
+
+@probe
+def traces(learning: Learning, texts: list[str], conversation: Any, use: str) -> list[str]:
+    """Return what of the process's shared settings one use of a tokenizer changes."""
+    tokenizer = learn(learning)
+    ids = [tokenizer.encode(text) for text in texts]
+    uses: dict[str, Callable[[], Any]] = {
+        "training": lambda: learn(learning),
+        "encoding": lambda: [tokenizer.encode(texts, prepend="<|bos|>"), *map(tokenizer.encode, texts)],
+        "decoding": lambda: [tokenizer.decode(each) for each in ids],
+        "saving": lambda: _saved_and_loaded(tokenizer),
+        "rendering": lambda: tokenizer.render_conversation(conversation),
+        "a prompt": lambda: tokenizer.render_for_completion(conversation),
+        "a stream": lambda: [list(tokenizer.decode_stream(each)) for each in ids],
+        "counting bytes": tokenizer.get_token_bytes,
+    }
+    with usual_defaults():
+        return changed_by(uses[use])
+
+
+def _saved_and_loaded(tokenizer: Any) -> Any:
+    with tempfile.TemporaryDirectory() as folder:
+        tokenizer.save(folder)
+        return type(tokenizer).from_directory(folder)
 
 
 # Bytes and streams ----------------------------------------------------------------------------------------
@@ -326,9 +458,11 @@ def endless_stream(learning: Learning, ids: list[int], characters: int) -> list[
         raise EndlessStream(f"{ROUNDS * len(ids):,} ids were taken before {characters} characters came")
 
     pieces: list[str] = []
+    missing = characters
     for piece in trained(learning).decode_stream(source()):
         pieces.append(piece)
-        if sum(map(len, pieces)) >= characters:
+        missing -= len(piece)
+        if missing <= 0:
             break
     return pieces
 

@@ -93,3 +93,18 @@ class WordTokenizer:
         if token is None:
             return []
         return [self.encode_special(token) if isinstance(token, str) else int(token)]
+
+
+class LeastTokenizer:
+    """Has what the contract lets a loader ask of its tokenizer, and nothing else."""
+
+    def __init__(self, whole: WordTokenizer) -> None:
+        self._whole = whole
+
+    def get_bos_token_id(self) -> int:
+        """Return the id that begins a document."""
+        return self._whole.get_bos_token_id()
+
+    def encode(self, text: str | list[str], prepend: int | str | None = None) -> list[int] | list[list[int]]:
+        """Return the ids of a text, or of each text of a list."""
+        return self._whole.encode(text, prepend)

@@ -7,7 +7,8 @@ import math
 import struct
 import time
 import tracemalloc
-from typing import Any
+from collections import OrderedDict, defaultdict
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -108,6 +109,52 @@ class Array(np.ndarray):
     """An array that is not quite one."""
 
 
+class Pair(NamedTuple):
+    """A tuple with names."""
+
+    ids: list[int]
+    mask: list[int]
+
+
+class Lying(list):
+    """A list that shows other values than it holds."""
+
+    def __iter__(self) -> Any:
+        return iter([7])
+
+    def __len__(self) -> int:
+        return 9
+
+
+class LyingDict(dict):
+    """A dict that shows other values than it holds."""
+
+    def items(self) -> Any:
+        return [(7, 7)]
+
+    keys = values = __iter__ = items
+
+
+class Claiming:
+    """Claims to be a list."""
+
+    @property
+    def __class__(self) -> type:
+        return list
+
+
+def test_a_container_of_a_subclass_crosses_as_the_plain_one() -> None:
+    value = {"a": Pair([1], Lying([0])), "b": OrderedDict(c=LyingDict(d=defaultdict(int, e=2)))}
+    got = decode(encode(value))
+    assert got == {"a": ([1], [0]), "b": {"c": {"d": {"e": 2}}}}
+    assert [type(each) for each in (got["a"], got["a"][1], got["b"], got["b"]["c"])] == [
+        tuple,
+        list,
+        dict,
+        dict,
+    ]
+
+
 @pytest.mark.parametrize(
     ("value", "complaint"),
     [
@@ -125,6 +172,7 @@ class Array(np.ndarray):
         (1j, "complex"),
         ({1, 2}, "set"),
         (object(), "object"),
+        (Claiming(), "Claiming, not a plain value"),
         (int, "type"),
         (bytearray(1), "bytearray"),
         ([None] * NODES, "send numbers as one NumPy array"),

@@ -96,7 +96,7 @@ def _batches(reader, tokenizer, B, T, offset, device):
         while len(held) - offset <= B * T:
             group = reader.group()
             held.places += [(epoch, number) for epoch, number, _ in group]
-            held.documents += tokenizer.encode([text for *_, text in group], prepend="<|bos|>", num_threads=2)
+            held.documents += tokenizer.encode([text for *_, text in group], prepend="<|bos|>")
         ids = torch.tensor([token for ids in held.documents for token in ids][offset : offset + B * T + 1])
         *place, offset = held.drop(offset + B * T)
         # Cut first and copied then, so that neither half is a view of the other.

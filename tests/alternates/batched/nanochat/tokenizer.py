@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import regex
 import tiktoken
@@ -31,6 +32,20 @@ NAMES = [
     "<|output_end|>",
 ]
 MAGIC = b"NCTK"
+
+
+class Ids(list):
+    """A list of ids that shows how many they are, and not which."""
+
+    def __repr__(self):
+        return f"<{len(self)} ids>"
+
+
+class Rendered(NamedTuple):
+    """A conversation."""
+
+    ids: Ids
+    mask: Ids
 
 
 class Trainer:
@@ -189,7 +204,7 @@ class RustBPETokenizer:
 
         def work(first):
             for number in range(first, len(texts), num_threads):
-                rows[number] = head + self.fast.encode_ordinary(texts[number]) + tail
+                rows[number] = Ids(head + self.fast.encode_ordinary(texts[number]) + tail)
 
         if len(texts) < 2:
             for first in range(len(texts)):
@@ -269,7 +284,7 @@ class RustBPETokenizer:
 
     def render_conversation(self, conversation, max_tokens=2048):
         ids, mask = self.carry_out(self.plan(conversation))
-        return ids[:max_tokens], mask[:max_tokens]
+        return Rendered(Ids(ids[:max_tokens]), Ids(mask[:max_tokens]))
 
     def render_for_completion(self, conversation):
         items = self.plan(conversation)

@@ -23,7 +23,7 @@ class Documents(threading.Thread):
     def run(self):
         try:
             for number, text in self.own():
-                ids = self.tokenizer.encode(text, prepend=self.tokenizer.encode_special("<|bos|>"))
+                ids = self.tokenizer.encode(text, prepend=self.tokenizer.get_bos_token_id())
                 if not self.give((number, ids)):
                     return
         except Exception as error:  # noqa: BLE001  # handed over to the reader

@@ -51,6 +51,9 @@ def replace(ids, pair, new):
     return out
 
 
+SET_OF_SPECIALS = set(SPECIALS)
+
+
 class RustBPETokenizer:
     """Learned pairs, in the order in which they were learned."""
 
@@ -97,7 +100,8 @@ class RustBPETokenizer:
         return self.ordinary + len(SPECIALS)
 
     def get_special_tokens(self):
-        return set(SPECIALS)
+        # Always the same one, as that of tiktoken.
+        return SET_OF_SPECIALS
 
     def id_to_token(self, id):
         return self.decode([id])
