@@ -124,11 +124,17 @@ def scripted(
 
 
 @probe
-def default_device(rows: list[Row], batch_size: int) -> list[str]:
-    """Return the devices of the tensors of a batch where no device is named."""
+def forms(rows: list[Row], batch_size: int, device: str | None) -> list[list[dict[str, Any]]]:
+    """Return dtype, shape and device of inputs and targets of each batch; None names no device."""
     sft_batches = imported("nanochat.sft").sft_batches
-    batch = next(iter(sft_batches(numbered(len(rows)), ScriptedRenderer(rows), batch_size)))
-    return [part.device.type for part in batch[:2]]
+    more = {} if device is None else {"device": device}
+    return [
+        [
+            {"dtype": dtype_name(part), "shape": list(part.shape), "device": part.device.type}
+            for part in batch[:2]
+        ]
+        for batch in sft_batches(numbered(len(rows)), ScriptedRenderer(rows), batch_size, **more)
+    ]
 
 
 @probe
