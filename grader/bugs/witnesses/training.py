@@ -132,6 +132,15 @@ def fine_tuning(modules: Modules) -> Any:
         taken: list[int] = []
         first = next(iter(sft.sft_batches(reading(count, taken), Spoken(), 2)))
         found.append([described(first), len(taken)])
+    for zeros in ([0, 3, 0, 0, 5], [0, 0]):
+        talks = [
+            {"ids": [7, *zeros], "mask": [0, *(1 for _ in zeros)]},
+            {"ids": [0, 7, 0, 8], "mask": [1] * 4},
+        ]
+        for made in sft.sft_batches(talks, Spoken(), 2):
+            found.append(described(made))
+        for made in sft.sft_batches(talks, Spoken(), 2, device="meta"):
+            found.append([part.device.type for part in made])
     return found
 
 
