@@ -257,7 +257,11 @@ def test_each_step_has_the_rates_of_its_number(
 
 @law(
     examples=8,
-    cases=[{"seed": 0, "num_steps": 3, "first": 0}, {"seed": 0, "num_steps": 7, "first": 4}],
+    cases=[
+        {"seed": 0, "num_steps": 3, "first": 0},
+        {"seed": 0, "num_steps": 7, "first": 4},
+        {"seed": 0, "num_steps": 3, "first": 3},
+    ],
     seed=seeds,
     num_steps=st.integers(3, 7),
     first=st.integers(0, 4),
@@ -265,10 +269,11 @@ def test_each_step_has_the_rates_of_its_number(
 def test_the_history_tells_every_step_once(probe: Probe, seed: int, num_steps: int, first: int) -> None:
     """There is an entry for each step from first_step to num_steps - 1, and on_step is told each.
 
-    Kills: steps counted from 0 or 1 when training goes on, the last one missing, on_step called before the
-    parameters have moved or with another entry. Nothing is measured where no validation was given.
+    None where all steps have been made.
+    Kills: steps counted from 0 or 1 when training goes on, the last one missing or made again, on_step called
+    before the parameters have moved or with another entry. Nothing is measured where no validation was given.
     """
-    first = min(first, num_steps - 1)
+    first = min(first, num_steps)
     pairs = stream(seed, num_steps)
     got = fit(probe, seed, pairs, num_steps, options={**PLAIN, "first_step": first})
     expect_equal(

@@ -12,7 +12,7 @@ from specs.probes.byte_tokenizer import ByteTokenizer
 from specs.probes.loading import imported
 from specs.probes.registry import probe
 from specs.probes.setting import torch_device
-from specs.probes.traces import random_states
+from specs.probes.traces import moved_random_states, random_states
 from specs.probes.values import dtype_name, values
 
 Conversation = dict[str, Any]
@@ -108,7 +108,7 @@ def scripted(
     """Return all batches of conversations that render as `rows`, and what making them changed."""
     sft_batches = imported("nanochat.sft").sft_batches
     conversations = numbered(len(rows))
-    before, states = copy.deepcopy(conversations), random_states()
+    before, states = copy.deepcopy(conversations), moved_random_states()
     renderer = ScriptedRenderer(rows)
     options = {} if max_tokens is None else {"max_tokens": max_tokens}
     given: Any = conversations if form == "list" else iter(Read(conversations))

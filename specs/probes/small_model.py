@@ -25,10 +25,11 @@ Pair = tuple[NDArray[np.int64], NDArray[np.int64]]
 class SmallModel(nn.Module):
     """logits = (wte[idx] * gain) @ head.T + bias, with the forward of `GPT`; `idle` is part of no loss.
 
-    With `dropout` the rows are dropped out as in any model, in training mode only.
+    With `dropout` the rows are dropped out as in any model, in training mode only. With `draws` each forward
+    pass draws a random number, in whichever mode.
     """
 
-    def __init__(self, weights: Arrays, dropout: float = 0.0) -> None:
+    def __init__(self, weights: Arrays, dropout: float = 0.0, draws: bool = False) -> None:
         super().__init__()
         for name, value in weights.items():
             parameter = nn.Parameter(
@@ -40,6 +41,7 @@ class SmallModel(nn.Module):
             sequence_len=1024, vocab_size=vocabulary, n_layer=1, n_head=1, n_kv_head=1, n_embd=width
         )
         self.dropout = nn.Dropout(dropout)
+        self.draws = draws
         self.passes: list[dict[str, Any]] = []
         """The mode, whether gradients were asked for, and the inputs of each forward pass."""
 
@@ -59,6 +61,8 @@ class SmallModel(nn.Module):
                 "inputs": idx.tolist(),
             }
         )
+        if self.draws:
+            torch.rand(1)
         weight = dict(self.named_parameters())
         rows = self.dropout(F.embedding(idx, weight["wte"]) * weight["gain"])
         logits: Tensor = rows @ weight["head"].T + weight["bias"]
@@ -110,11 +114,21 @@ class Counted:
         self.pairs = list(pairs)
         self.more = more
         self.taken = 0
+        self.given: list[tuple[Tensor, Tensor]] = []
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
         while self.taken < len(self.pairs):
             self.taken += 1
-            yield (*tensors(self.pairs[self.taken - 1]), *self.more)
+            self.given.append(tensors(self.pairs[self.taken - 1]))
+            yield (*self.given[-1], *self.more)
+
+    def changed(self) -> bool:
+        """Say whether anything that was given out is no longer what it was."""
+        return any(
+            not torch.equal(part, original)
+            for given, pair in zip(self.given, self.pairs, strict=False)
+            for part, original in zip(given, tensors(pair), strict=True)
+        )
 
 
 def tensors(pair: Pair) -> tuple[Tensor, Tensor]:
