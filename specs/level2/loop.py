@@ -63,8 +63,9 @@ def test_it_takes_the_batches_that_it_needs(
 ) -> None:
     """A step takes `accumulation` batches, when its turn comes, and no batch is taken that no step needs.
 
+    The batches are an iterable, that begins anew each time it is iterated.
     Kills: a batch fetched ahead and lost, one too few or too many, accumulation that is ignored, validation
-    that takes batches from training.
+    that takes batches from training, the first batches again in each step.
     """
     needed = num_steps * accumulation
     pairs, held_out = stream(seed, needed + 5), stream(seed + 1, 2)

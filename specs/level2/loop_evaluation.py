@@ -70,12 +70,12 @@ def test_every_target_weighs_the_same_in_evaluation(
 def test_evaluation_leaves_no_traces(probe: Probe, seed: int, training: bool, bits: bool) -> None:
     """Evaluation runs in eval mode and changes nothing: parameters, gradients, mode, random states, batches.
 
-    Also where the model itself draws random numbers, and a parameter is not trained.
+    Also where a parameter is not trained.
     Kills: a model left in eval mode, or put into training mode that was not in it, dropout while evaluating,
     gradients that are added or cleared, a seed set, parameters thawed, targets written into.
     """
     weights, batches = training_draws.weights(seed), training_draws.of_sizes(seed, [(2, 3, 5), (1, 4, 2)])
-    question = {"weights": weights, "pairs": batches, "training": training, "dropout": 0.5, "draws": True}
+    question = {"weights": weights, "pairs": batches, "training": training, "dropout": 0.5}
     got = (
         probe("training.bits_per_byte", token_bytes=BYTES, **question)
         if bits

@@ -176,15 +176,15 @@ def test_training_does_not_notice_validation(
 
 @law(
     examples=6,
-    cases=[{"seed": 0, "left": 1, "accumulation": 2}, {"seed": 0, "left": 1, "accumulation": 1}],
+    cases=[{"seed": 0, "left": 1, "accumulation": 2}],
     seed=seeds,
-    left=st.integers(1, 3),
+    left=st.integers(1, 2),
     accumulation=st.integers(3, 4),
 )
 def test_an_early_end_is_validated_too(probe: Probe, seed: int, left: int, accumulation: int) -> None:
-    """A training that ends because its batches do has its last step validated, a whole one or not.
+    """A training that ends in the middle of a step because its batches do, has its last step validated.
 
-    Kills: a last step that is known by its number alone, or by its missing batches alone.
+    Kills: a last step that is known by its number alone.
     """
     pairs = stream(seed, accumulation + left)
     options = {**PLAIN, "accumulation": accumulation}

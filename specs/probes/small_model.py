@@ -25,11 +25,10 @@ Pair = tuple[NDArray[np.int64], NDArray[np.int64]]
 class SmallModel(nn.Module):
     """logits = (wte[idx] * gain) @ head.T + bias, with the forward of `GPT`; `idle` is part of no loss.
 
-    With `dropout` the rows are dropped out as in any model, in training mode only. With `draws` each forward
-    pass draws a random number, in whichever mode.
+    With `dropout` the rows are dropped out as in any model, in training mode only.
     """
 
-    def __init__(self, weights: Arrays, dropout: float = 0.0, draws: bool = False) -> None:
+    def __init__(self, weights: Arrays, dropout: float = 0.0) -> None:
         super().__init__()
         for name, value in weights.items():
             parameter = nn.Parameter(
@@ -41,7 +40,6 @@ class SmallModel(nn.Module):
             sequence_len=1024, vocab_size=vocabulary, n_layer=1, n_head=1, n_kv_head=1, n_embd=width
         )
         self.dropout = nn.Dropout(dropout)
-        self.draws = draws
         self.passes: list[dict[str, Any]] = []
         """The mode, whether gradients were asked for, and the inputs of each forward pass."""
 
@@ -61,8 +59,6 @@ class SmallModel(nn.Module):
                 "inputs": idx.tolist(),
             }
         )
-        if self.draws:
-            torch.rand(1)
         weight = dict(self.named_parameters())
         rows = self.dropout(F.embedding(idx, weight["wte"]) * weight["gain"])
         logits: Tensor = rows @ weight["head"].T + weight["bias"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -133,11 +134,10 @@ def loss_of(
     training: bool = True,
     dropout: float = 0.0,
     form: str = "list",
-    draws: bool = False,
     more: list[Any] | None = None,
 ) -> dict[str, Any]:
     """Return the loss that `evaluate` finds, and what it changed; `more` stands behind inputs and targets."""
-    model = SmallModel(weights, dropout, draws)
+    model = SmallModel(weights, dropout)
     evaluate = imported("nanochat.train").evaluate
     counted = Counted(pairs, tuple(more or ()))
     return evaluated(model, counted, training, form, lambda batches: evaluate(model, batches))
@@ -152,11 +152,10 @@ def bits_per_byte(
     dropout: float = 0.0,
     form: str = "list",
     as_tensor: bool = False,
-    draws: bool = False,
     more: list[Any] | None = None,
 ) -> dict[str, Any]:
     """Return the bits for each byte that `evaluate_bits_per_byte` finds, and what it changed."""
-    model = SmallModel(weights, dropout, draws)
+    model = SmallModel(weights, dropout)
     measure = imported("nanochat.train").evaluate_bits_per_byte
     sizes = torch.tensor(token_bytes, device=model.get_device()) if as_tensor else list(token_bytes)
     counted = Counted(pairs, tuple(more or ()))
@@ -230,7 +229,7 @@ def fit(
     history = train.fit(
         model,
         optimizers,
-        log.batches(),
+        log,
         num_steps,
         validation=None if validation is None else log.validation,
         on_step=log.on_step,
@@ -249,7 +248,10 @@ def fit(
 
 
 class Log:
-    """Gives out batches for training and for validation, and notes in which order what happened."""
+    """Gives out batches for training and for validation, and notes in which order what happened.
+
+    As a list does, it begins with the first batch again whenever it is iterated anew.
+    """
 
     def __init__(self, model: SmallModel, pairs: list[Pair], validation: list[Pair] | None) -> None:
         self.model = model
@@ -259,8 +261,7 @@ class Log:
         self.told: list[dict[str, Any]] = []
         self.snapshots: list[Arrays] = []
 
-    def batches(self) -> Any:
-        """Yield the batches for training."""
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         for number, pair in enumerate(self.pairs):
             self.events.append(["batch", number])
             yield tensors(pair)
