@@ -188,9 +188,9 @@ def test_rows_are_cut_to_max_tokens(probe: Probe, made: list[Row], max_tokens: i
     length=st.integers(2040, 2060),
 )
 def test_the_default_limit_is_2048(probe: Probe, length: int) -> None:
-    """Without `max_tokens` a row is cut after 2048 ids.
+    """Without `max_tokens` a row is cut after 2048 ids, and with a higher limit after no fewer.
 
-    Kills: another default, no limit.
+    Kills: another default, no limit, a limit that only lowers the default.
     """
     made: list[Row] = [([1 + n % 40 for n in range(length)], [n % 2 for n in range(length)])]
     got = probe("finetuning.scripted", rows=made, batch_size=1)
@@ -202,6 +202,7 @@ def test_the_default_limit_is_2048(probe: Probe, length: int) -> None:
         f"the targets that count of a conversation of {length} ids",
     )
     expect_rows(got, made, 1)
+    expect_rows(probe("finetuning.scripted", rows=made, batch_size=1, max_tokens=4096), made, 1, 4096)
 
 
 @law(
