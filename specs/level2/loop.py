@@ -272,7 +272,8 @@ def test_the_history_tells_every_step_once(probe: Probe, seed: int, num_steps: i
 
     None where all steps have been made.
     Kills: steps counted from 0 or 1 when training goes on, the last one missing or made again, on_step called
-    before the parameters have moved or with another entry. Nothing is measured where no validation was given.
+    before the parameters have moved or with another entry, a seed set.
+    Nothing is measured where no validation was given.
     """
     first = min(first, num_steps)
     pairs = stream(seed, num_steps)
@@ -281,6 +282,7 @@ def test_the_history_tells_every_step_once(probe: Probe, seed: int, num_steps: i
         [entry["step"] for entry in got["history"]], list(range(first, num_steps)), "the steps reported"
     )
     expect_equal(got["told"], got["history"], "what on_step was called with, compared with the history")
+    expect(not got["random_states_changed"], "a training changed the state of a global random generator")
     expect_equal(
         ["validation_loss" in entry for entry in got["history"]],
         [False] * (num_steps - first),

@@ -226,6 +226,7 @@ def fit(
     model.train(training)
     optimizers = recorders(model, groups, lr)
     log = Log(model, pairs, validation)
+    before = moved_random_states()
     history = train.fit(
         model,
         optimizers,
@@ -244,6 +245,7 @@ def fit(
         "weights": model.arrays(),
         "passes": model.passes,
         "mode": [model.training, model.dropout.training],
+        "random_states_changed": random_states() != before,
     }
 
 
