@@ -53,6 +53,7 @@ def test_equal_micro_batches_are_one_batch(
     cases=[
         {"seed": 0, "sizes": [(1, 4, 1), (1, 4, 3)]},
         {"seed": 1, "sizes": [(2, 5, 10), (1, 1, 1), (3, 4, 2)]},
+        {"seed": 2, "sizes": [(3, 100, 290), (1, 4, 3)]},
     ],
     seed=seeds,
     sizes=training_draws.uneven(),
@@ -61,7 +62,7 @@ def test_every_target_weighs_the_same(probe: Probe, seed: int, sizes: Sizes) -> 
     """Each target that counts has the same weight in the gradient, also where few of a micro-batch count.
 
     Kills: the mean of the micro-batches' means, a division by the number of micro-batches, of rows, or of all
-    targets instead of those that count, counts of one micro-batch used for another.
+    targets instead of those that count, counts of one micro-batch used for another, or in too few bits.
     """
     weights, batches = training_draws.weights(seed), training_draws.of_sizes(seed, sizes)
     got = one_step(probe, weights, batches)
@@ -154,13 +155,14 @@ def test_a_step_without_targets_is_survived(
 def test_micro_batches_may_be_any_iterable(probe: Probe, seed: int, form: str, more: list[Any]) -> None:
     """Micro-batches may come in a list or one by one, and may carry more than inputs and targets.
 
-    Kills: the length or an index asked of an iterator, one that is run through twice, batches unpacked into
-    exactly two.
+    They stay as they are. Kills: the length or an index asked of an iterator, one that is run through twice,
+    batches unpacked into exactly two, targets written into.
     """
     weights = training_draws.weights(seed)
     batches = training_draws.of_sizes(seed, [(2, 3, 6), (1, 4, 1), (2, 2, 3)])
     got = one_step(probe, weights, batches, form=form, more=more)
     expect_equal(got["steps"][0]["taken"], 3, f"the micro-batches taken from a {form} of 3")
+    expect(not got["steps"][0]["batches_changed"], "a train step changed its micro-batches")
     expect_gradients(got, training.gradients(weights, batches), f"with micro-batches from a {form}")
     expect_loss(got["steps"][0]["loss"], training.mean_loss(weights, batches), f"of a {form}")
 

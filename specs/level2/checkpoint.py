@@ -328,7 +328,14 @@ def check_resumed(
 
 
 def interrupted(
-    probe: Probe, seed: int, recipe: str, before: int, after: int, stepped: int, moved: bool = False
+    probe: Probe,
+    seed: int,
+    recipe: str,
+    before: int,
+    after: int,
+    stepped: int,
+    moved: bool = False,
+    **more: Any,
 ) -> Any:
     """Return what became of a training that was interrupted after `before` steps."""
     return probe(
@@ -341,6 +348,7 @@ def interrupted(
         other_parameters=parameters(seed + 1),
         other_gradients=gradients(seed + 1, stepped),
         moved=moved,
+        **more,
     )
 
 
@@ -374,7 +382,7 @@ def rates_of(steps: int) -> list[float]:
     return [1.0 - 0.125 * (step % 6) for step in range(steps)]
 
 
-def expect_parameters(got: Any, want: dict[str, NDArray[Any]], when: str) -> None:
+def expect_parameters(got: Any, want: dict[str, NDArray[Any]], when: str, kind: str = "parameter") -> None:
     """Require the same parameters, bit for bit."""
     for name, value in want.items():
-        expect_close(got[name], value, EXACT, f"parameter {name} {when}")
+        expect_close(got[name], value, EXACT, f"{kind} {name} {when}")

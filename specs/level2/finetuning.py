@@ -31,7 +31,8 @@ def rows(
         length = draw(st.integers(shortest, longest))
         random = np.random.default_rng(draw(st.integers(0, 2**16)))
         density = draw(st.sampled_from([0.0, 0.3, 0.5, 0.9, 1.0]))
-        ids = random.integers(1, VOCABULARY, length).tolist()
+        # Of few ids in some rows: an id that pads is a token like any other, 0 above all.
+        ids = random.integers(0, draw(st.sampled_from([1, 3, VOCABULARY])), length).tolist()
         made.append((ids, (random.random(length) < density).astype(int).tolist()))
     return made
 
@@ -70,14 +71,16 @@ def expect_rows(got: dict[str, Any], rows: list[Row], batch_size: int, max_token
         {"made": [([5, 6, 7, 8], [1, 0, 1, 0])]},
         {"made": [([5, 6, 7], [0, 0, 0])]},
         {"made": [([9, 9, 9, 9], [0, 1, 0, 1])]},
+        {"made": [([1, 0, 2, 0, 0], [0, 1, 1, 0, 1])]},
     ],
     made=rows(most=1),
 )
 def test_a_target_is_the_next_id_where_its_mask_is_one(probe: Probe, made: list[Row]) -> None:
     """The target of each place is the id that follows if the mask of that id is 1, and -1 if it is 0.
 
-    Kills: an inverted mask, no mask, the mask of the input instead of the target's, targets that are not
-    shifted, shifted twice or in the other direction.
+    Also where that id is 0, which is a token. Kills: an inverted mask, no mask, the mask of the input instead
+    of the target's, targets that are not shifted, shifted twice or in the other direction, an id of 0 taken
+    for no target.
     """
     expect_rows(probe("finetuning.scripted", rows=made, batch_size=1), made, 1)
 
@@ -87,6 +90,7 @@ def test_a_target_is_the_next_id_where_its_mask_is_one(probe: Probe, made: list[
     cases=[
         {"made": [([5, 6, 7], [0, 1, 1]), ([5, 6, 7, 8, 9], [0, 0, 1, 0, 1])], "batch_size": 2},
         {"made": [([5, 6, 7, 8, 9], [1] * 5), ([5, 6], [1] * 2)], "batch_size": 2},
+        {"made": [([0, 0, 4, 0, 0], [1] * 5), ([0, 0], [1] * 2), ([4, 4, 0], [1] * 3)], "batch_size": 3},
         {"made": [([5, 6, 7, 8, 9], [1] * 5), ([5], [1]), ([5, 6, 7], [0, 1, 1])], "batch_size": 3},
     ],
     made=rows(least=2),
@@ -96,7 +100,7 @@ def test_padding_is_never_learned(probe: Probe, made: list[Row], batch_size: int
     """Shorter rows are padded at their end, with targets of -1 and inputs that are ids of the vocabulary.
 
     Kills: padding that counts, targets padded with the id that pads the inputs, padding at the front, an
-    input of -1 that no embedding has, rows cut to the shortest.
+    input of -1 that no embedding has, rows cut to the shortest, an id like that which pads taken for padding.
     """
     got = probe("finetuning.scripted", rows=made, batch_size=batch_size)
     expect_rows(got, made, batch_size)
@@ -140,14 +144,24 @@ def test_each_conversation_comes_once_in_order(
 def test_inputs_are_int32_and_targets_int64(probe: Probe, made: list[Row], batch_size: int) -> None:
     """Inputs are int32 and targets int64, both (rows, columns), on the device named, "cpu" by default.
 
-    Kills: a dtype left to torch, tensors left on another device.
+    Where there is no GPU, torch's device without memory is named; who cannot use that may say so.
+    Kills: a dtype left to torch, tensors left on another device, one of the two or both.
     """
     for batch in probe("finetuning.scripted", rows=made, batch_size=batch_size)["batches"]:
         expect_equal(batch["dtypes"], ["int32", "int64"], "the dtypes of inputs and targets")
         expect(batch["on_device"], "inputs and targets must be on the device that was named")
         expect_equal(np.ndim(batch["inputs"]), 2, "the number of axes of the inputs")
-    devices = probe("finetuning.default_device", rows=made, batch_size=batch_size)
-    expect_equal(devices, ["cpu", "cpu"], "the devices where none was named")
+    device = "cuda" if probe.device == "cuda" else "meta"
+    by_default = probe("finetuning.forms", rows=made, batch_size=batch_size, device=None)
+    ask = probe.attempt if device == "meta" else probe
+    named = ask("finetuning.forms", rows=made, batch_size=batch_size, device=device)
+    for there, batches in (("cpu", by_default), (device, named if isinstance(named, list) else [])):
+        for number, batch in enumerate(batches):
+            want = [
+                {"dtype": dtype, "shape": by_default[number][0]["shape"], "device": there}
+                for dtype in ("int32", "int64")
+            ]
+            expect_equal(batch, want, f"inputs and targets of batch {number} on the device {there}")
 
 
 @law(
@@ -174,9 +188,9 @@ def test_rows_are_cut_to_max_tokens(probe: Probe, made: list[Row], max_tokens: i
     length=st.integers(2040, 2060),
 )
 def test_the_default_limit_is_2048(probe: Probe, length: int) -> None:
-    """Without `max_tokens` a row is cut after 2048 ids.
+    """Without `max_tokens` a row is cut after 2048 ids, and with a higher limit after no fewer.
 
-    Kills: another default, no limit.
+    Kills: another default, no limit, a limit that only lowers the default.
     """
     made: list[Row] = [([1 + n % 40 for n in range(length)], [n % 2 for n in range(length)])]
     got = probe("finetuning.scripted", rows=made, batch_size=1)
@@ -188,6 +202,7 @@ def test_the_default_limit_is_2048(probe: Probe, length: int) -> None:
         f"the targets that count of a conversation of {length} ids",
     )
     expect_rows(got, made, 1)
+    expect_rows(probe("finetuning.scripted", rows=made, batch_size=1, max_tokens=4096), made, 1, 4096)
 
 
 @law(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from hypothesis import strategies as st
 
@@ -18,30 +20,36 @@ CRITERION = "loop"
 
 Sizes = list[tuple[int, int, int]]
 
-BYTES = [1, 1, 2, 4, 1, 3, 1, 0, 0, 0, 5]
-"""Bytes of each id of the small vocabulary; the last has many, to be found where -1 is looked up as it."""
+BYTES = [1, 1, 2, 4, 1, 3, 1, 0, 0, 0, 300]
+"""Bytes of each id of the small vocabulary; the last has many, to be found where -1 is looked up as it, and
+more than a byte can count."""
 
 
 @law(
     examples=15,
     cases=[
-        {"seed": 0, "sizes": [(1, 4, 1), (1, 4, 4)], "form": "list"},
-        {"seed": 0, "sizes": [(2, 3, 6)], "form": "iterator"},
-        {"seed": 0, "sizes": [(1, 3, 0), (1, 3, 2)], "form": "list"},
+        {"seed": 0, "sizes": [(1, 4, 1), (1, 4, 4)], "form": "list", "more": []},
+        {"seed": 0, "sizes": [(2, 3, 6)], "form": "iterator", "more": []},
+        {"seed": 0, "sizes": [(1, 3, 0), (1, 3, 2)], "form": "list", "more": []},
+        {"seed": 0, "sizes": [(2, 3, 6)], "form": "list", "more": [{"epoch": 0}]},
     ],
     seed=seeds,
     sizes=training_draws.uneven(),
     form=st.sampled_from(["list", "iterator"]),
+    more=st.sampled_from([[], [{"epoch": 0}], [None, 5]]),
 )
-def test_every_target_weighs_the_same_in_evaluation(probe: Probe, seed: int, sizes: Sizes, form: str) -> None:
+def test_every_target_weighs_the_same_in_evaluation(
+    probe: Probe, seed: int, sizes: Sizes, form: str, more: list[Any]
+) -> None:
     """The loss is the mean over all targets that count, of whichever batch: no mean of means, and a float.
 
-    Kills: the mean of the batches' means, a sum, ignored targets counted, batches in which none counts.
+    Kills: the mean of the batches' means, a sum, ignored targets counted, batches in which none counts,
+    batches unpacked into exactly two.
     """
     weights, batches = training_draws.weights(seed), training_draws.of_sizes(seed, sizes)
     if not training.counted(batches):
         return
-    got = probe("training.loss_of", weights=weights, pairs=batches, form=form)
+    got = probe("training.loss_of", weights=weights, pairs=batches, form=form, more=more)
     want = training.mean_loss(weights, batches)
     counts = [size[2] for size in sizes]
     expect_close(np.array([got["value"]]), np.array([want]), TRAINING_LOSS, f"the loss with {counts} targets")
@@ -60,10 +68,11 @@ def test_every_target_weighs_the_same_in_evaluation(probe: Probe, seed: int, siz
     bits=st.booleans(),
 )
 def test_evaluation_leaves_no_traces(probe: Probe, seed: int, training: bool, bits: bool) -> None:
-    """Evaluation runs in eval mode and changes nothing: parameters, gradients, mode, random states.
+    """Evaluation runs in eval mode and changes nothing: parameters, gradients, mode, random states, batches.
 
+    Also where a parameter is not trained.
     Kills: a model left in eval mode, or put into training mode that was not in it, dropout while evaluating,
-    gradients that are added or cleared, a seed set.
+    gradients that are added or cleared, a seed set, parameters thawed, targets written into.
     """
     weights, batches = training_draws.weights(seed), training_draws.of_sizes(seed, [(2, 3, 5), (1, 4, 2)])
     question = {"weights": weights, "pairs": batches, "training": training, "dropout": 0.5}
@@ -80,23 +89,32 @@ def test_evaluation_leaves_no_traces(probe: Probe, seed: int, training: bool, bi
 @law(
     examples=15,
     cases=[
-        {"seed": 0, "sizes": [(1, 6, 6)], "as_tensor": False},
-        {"seed": 1, "sizes": [(2, 5, 4), (3, 5, 15)], "as_tensor": True},
+        {"seed": 0, "sizes": [(1, 6, 6)], "as_tensor": False, "more": []},
+        {"seed": 1, "sizes": [(2, 5, 4), (3, 5, 15)], "as_tensor": True, "more": []},
+        {"seed": 1, "sizes": [(2, 5, 10)], "as_tensor": True, "more": [{"epoch": 0}]},
     ],
     seed=seeds,
     sizes=training_draws.uneven(),
     as_tensor=st.booleans(),
+    more=st.sampled_from([[], [{"epoch": 0}]]),
 )
-def test_bits_are_counted_for_bytes(probe: Probe, seed: int, sizes: Sizes, as_tensor: bool) -> None:
+def test_bits_are_counted_for_bytes(
+    probe: Probe, seed: int, sizes: Sizes, as_tensor: bool, more: list[Any]
+) -> None:
     """Bits per byte are the losses of targets with bytes, over log(2) and the sum of their bytes.
 
     Kills: losses in nats, bytes of the inputs, of ignored targets or of targets for the mean, special tokens
-    counted, a mean over batches.
+    counted, a mean over batches, numbers of bytes in eight bits.
     """
     weights, batches = training_draws.weights(seed), training_draws.of_sizes(seed, sizes)
     want = training.bits_per_byte(weights, batches, BYTES)
     got = probe(
-        "training.bits_per_byte", weights=weights, pairs=batches, token_bytes=BYTES, as_tensor=as_tensor
+        "training.bits_per_byte",
+        weights=weights,
+        pairs=batches,
+        token_bytes=BYTES,
+        as_tensor=as_tensor,
+        more=more,
     )
     if np.isinf(want):
         expect_equal(got["value"], want, "the bits for each byte where no target has bytes")

@@ -16,6 +16,8 @@ from specs.tolerances import EXACT
 
 CRITERION = "optimizers"
 
+layouts = st.sampled_from(["plain", "turned", "spread"])
+
 MATRICES = [(4, 4), (2, 5), (4, 4), (6, 3)]
 """Two of one shape among them: what is kept by shape and not by parameter would be shared."""
 
@@ -82,6 +84,40 @@ def test_the_learning_rate_is_read_at_each_step(
         [base | {"lr": rates[step][place == 1 and grouped]} for step in range(steps)] for place in range(3)
     ]
     expect_paths(kind, got, begins, given, options)
+
+
+@law(
+    examples=6,
+    cases=[
+        {"seed": 0, "kind": kind, "parameters": parameters, "gradients": gradients}
+        for kind in OPTIONS
+        for parameters, gradients in (("plain", "turned"), ("turned", "plain"), ("plain", "spread"))
+    ],
+    seed=seeds,
+    kind=kinds,
+    parameters=layouts,
+    gradients=layouts,
+)
+def test_how_values_lie_in_memory_does_not_matter(
+    probe: Probe, seed: int, kind: str, parameters: str, gradients: str
+) -> None:
+    """Steps are the same for values that lie column by column in memory, or with gaps, as gradients may.
+
+    Kills: a view that only contiguous values have, values taken in the order in which they lie.
+    """
+    begins = paths.starts(seed, MATRICES)
+    given = paths.gradients(seed, MATRICES, 2)
+    options = OPTIONS[kind][0]
+    got = probe(
+        "optimizers.path",
+        kind=kind,
+        starts=begins,
+        gradients=given,
+        options=options,
+        layouts=(parameters, gradients),
+    )
+    what = f" of {parameters} parameters and {gradients} gradients"
+    expect_paths(kind, got, begins, given, [[options] * 2] * len(MATRICES), what=what)
 
 
 @law(

@@ -28,30 +28,33 @@ def resumed(
     other_parameters: Arrays,
     other_gradients: list[Arrays],
     moved: bool = False,
+    buffers: Arrays | None = None,
+    other_buffers: Arrays | None = None,
 ) -> dict[str, Any]:
     """Return where training ends that was interrupted after step `before`, and where it would have ended.
 
-    What goes on has a model of `other_parameters` and optimizers that have stepped with `other_gradients`.
+    What goes on has a model of `other_parameters` and `other_buffers`, and optimizers that have stepped with
+    `other_gradients`.
     With `moved` the checkpoint is copied elsewhere before it is read, and the first is removed.
     """
     with folder() as directory:
-        whole = Training(parameters, recipe)
+        whole = Training(parameters, recipe, buffers)
         whole.walk(gradients, rates)
 
-        first = Training(parameters, recipe)
+        first = Training(parameters, recipe, buffers)
         first.walk(gradients[:before], rates[:before])
         save(directory / "run", first, before)
-        at_save = first.parameters(), first.rates()
+        at_save = first.parameters(), first.rates(), first.buffers()
         place = directory / "run"
         if moved:
             place = directory / "elsewhere"
             shutil.copytree(directory / "run", place)
             shutil.rmtree(directory / "run")
 
-        second = Training(other_parameters, recipe)
+        second = Training(other_parameters, recipe, other_buffers)
         second.walk(other_gradients, [0.3] * len(other_gradients))
         load(place, second)
-        loaded = second.parameters(), second.rates()
+        loaded = second.parameters(), second.rates(), second.buffers()
         second.walk(gradients[before:], rates[before:])
         return {
             "saved": at_save[0],
@@ -60,6 +63,8 @@ def resumed(
             "loaded_rates": loaded[1],
             "resumed": second.parameters(),
             "uninterrupted": whole.parameters(),
+            "saved_buffers": at_save[2],
+            "loaded_buffers": loaded[2],
         }
 
 

@@ -12,7 +12,7 @@ from specs.probes.byte_tokenizer import ByteTokenizer
 from specs.probes.loading import imported
 from specs.probes.registry import probe
 from specs.probes.setting import torch_device
-from specs.probes.traces import random_states
+from specs.probes.traces import moved_random_states, random_states
 from specs.probes.values import dtype_name, values
 
 Conversation = dict[str, Any]
@@ -108,7 +108,7 @@ def scripted(
     """Return all batches of conversations that render as `rows`, and what making them changed."""
     sft_batches = imported("nanochat.sft").sft_batches
     conversations = numbered(len(rows))
-    before, states = copy.deepcopy(conversations), random_states()
+    before, states = copy.deepcopy(conversations), moved_random_states()
     renderer = ScriptedRenderer(rows)
     options = {} if max_tokens is None else {"max_tokens": max_tokens}
     given: Any = conversations if form == "list" else iter(Read(conversations))
@@ -124,11 +124,17 @@ def scripted(
 
 
 @probe
-def default_device(rows: list[Row], batch_size: int) -> list[str]:
-    """Return the devices of the tensors of a batch where no device is named."""
+def forms(rows: list[Row], batch_size: int, device: str | None) -> list[list[dict[str, Any]]]:
+    """Return dtype, shape and device of inputs and targets of each batch; None names no device."""
     sft_batches = imported("nanochat.sft").sft_batches
-    batch = next(iter(sft_batches(numbered(len(rows)), ScriptedRenderer(rows), batch_size)))
-    return [part.device.type for part in batch[:2]]
+    more = {} if device is None else {"device": device}
+    return [
+        [
+            {"dtype": dtype_name(part), "shape": list(part.shape), "device": part.device.type}
+            for part in batch[:2]
+        ]
+        for batch in sft_batches(numbered(len(rows)), ScriptedRenderer(rows), batch_size, **more)
+    ]
 
 
 @probe

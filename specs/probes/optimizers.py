@@ -21,6 +21,7 @@ Array = NDArray[Any]
 Group = dict[str, Any]
 Gradients = list[list[Array | None]]
 """For each step, for each parameter: its gradient, or None."""
+PLAIN = "plain"
 
 
 @probe
@@ -31,17 +32,19 @@ def path(
     options: dict[str, Any],
     groups: list[Group] | None = None,
     rates: list[list[float]] | None = None,
+    layouts: tuple[str, str] = (PLAIN, PLAIN),
 ) -> list[list[Array]]:
     """Return every parameter after each step of one optimizer.
 
     `options` are the arguments of the optimizer. `groups` are those of its groups: "members", the places of
     its parameters in `starts`, and its own options; without, all parameters are given as a list. `rates` are
-    the learning rates of the groups, set before each step.
+    the learning rates of the groups, set before each step. `layouts` say how parameters and gradients lie in
+    memory, see `laid_out`.
     """
     with usual_defaults():
-        parameters = made(starts)
+        parameters = made(starts, layouts[0])
         optimizer = optimizer_of(kind, parameters, options, groups)
-        return walk(optimizer, parameters, gradients, rates)
+        return walk(optimizer, parameters, gradients, rates, layouts[1])
 
 
 @probe
@@ -162,9 +165,21 @@ def plain_options(options: dict[str, Any]) -> dict[str, Any]:
     return {name: tuple(value) if name == "betas" else value for name, value in options.items()}
 
 
-def made(starts: Sequence[Array]) -> list[torch.nn.Parameter]:
+def made(starts: Sequence[Array], layout: str = PLAIN) -> list[torch.nn.Parameter]:
     """Return fresh float32 parameters: training is in float32, whatever models answer in."""
-    return [torch.nn.Parameter(single(start)) for start in starts]
+    return [torch.nn.Parameter(laid_out(single(start), layout)) for start in starts]
+
+
+def laid_out(tensor: torch.Tensor, layout: str) -> torch.Tensor:
+    """Return equal values that lie otherwise in memory.
+
+    "plain" one row behind the other, "turned" one column behind the other, "spread" with gaps between them.
+    """
+    if layout == "turned" and tensor.ndim >= 2:
+        return tensor.mT.contiguous().mT
+    if layout == "spread" and tensor.ndim >= 1:
+        return torch.stack([tensor, torch.full_like(tensor, 1e4)], dim=-1)[..., 0]
+    return tensor
 
 
 def single(array: Array) -> torch.Tensor:
@@ -173,10 +188,10 @@ def single(array: Array) -> torch.Tensor:
 
 
 def handed(
-    parameters: Sequence[torch.nn.Parameter], gradients: Sequence[Array | None]
+    parameters: Sequence[torch.nn.Parameter], gradients: Sequence[Array | None], layout: str = PLAIN
 ) -> list[torch.Tensor | None]:
     """Give the parameters their gradients and return these."""
-    given = [None if one is None else single(one) for one in gradients]
+    given = [None if one is None else laid_out(single(one), layout) for one in gradients]
     for parameter, gradient in zip(parameters, given, strict=True):
         parameter.grad = gradient
     return given
@@ -187,13 +202,14 @@ def walk(
     parameters: Sequence[torch.nn.Parameter],
     gradients: Gradients,
     rates: list[list[float]] | None,
+    layout: str = PLAIN,
 ) -> list[list[Array]]:
     """Make a step for each entry of `gradients` and return all parameters after each."""
     found = []
     for step, now in itertools.zip_longest(gradients, rates or []):
         for group, rate in zip(optimizer.param_groups, now or [], strict=False):
             group["lr"] = rate
-        handed(parameters, step)
+        handed(parameters, step, layout)
         optimizer.step()
         found.append(seen(parameters))
     return found

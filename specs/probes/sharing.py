@@ -18,8 +18,12 @@ Arrays = dict[str, NDArray[Any]]
 
 
 @probe
-def groups(config: dict[str, int], options: dict[str, float]) -> dict[str, Any]:
+def groups(
+    config: dict[str, int], options: dict[str, float], earlier: dict[str, float] | None = None
+) -> dict[str, Any]:
     """Return the names of the model's parameters, and what each group of each optimizer holds.
+
+    With `earlier`, optimizers have been made with these options before.
 
     A group is its "kind" (Muon, AdamW or another class), its "parameters" by name, "lr" and "initial_lr"; a
     tensor that is no parameter of the model has the name "?".
@@ -27,6 +31,8 @@ def groups(config: dict[str, int], options: dict[str, float]) -> dict[str, Any]:
     with usual_defaults():
         model = model_of(config)
         names = {id(parameter): name for name, parameter in model.named_parameters()}
+        if earlier is not None:
+            model.setup_optimizers(**earlier)
         optimizers = model.setup_optimizers(**options)
         found = [
             {

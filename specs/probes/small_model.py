@@ -110,11 +110,21 @@ class Counted:
         self.pairs = list(pairs)
         self.more = more
         self.taken = 0
+        self.given: list[tuple[Tensor, Tensor]] = []
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
         while self.taken < len(self.pairs):
             self.taken += 1
-            yield (*tensors(self.pairs[self.taken - 1]), *self.more)
+            self.given.append(tensors(self.pairs[self.taken - 1]))
+            yield (*self.given[-1], *self.more)
+
+    def changed(self) -> bool:
+        """Say whether anything that was given out is no longer what it was."""
+        return any(
+            not torch.equal(part, original)
+            for given, pair in zip(self.given, self.pairs, strict=False)
+            for part, original in zip(given, tensors(pair), strict=True)
+        )
 
 
 def tensors(pair: Pair) -> tuple[Tensor, Tensor]:

@@ -26,6 +26,16 @@ def random_states() -> list[object]:
     return states
 
 
+def moved_random_states() -> list[object]:
+    """Return the states after drawing from each, so that to seed them, as was done before, changes them."""
+    random.random()
+    np.random.random()
+    torch.rand(1)
+    if torch_device().type == "cuda":
+        torch.rand(1, device="cuda")
+    return random_states()
+
+
 def torch_defaults() -> list[object]:
     """Return the settings of torch that everybody in the process shares."""
     return [

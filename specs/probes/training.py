@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 from specs.probes.loading import imported
 from specs.probes.registry import probe
 from specs.probes.small_model import Arrays, Counted, Pair, Recorder, SmallModel, plain, recorders, tensors
-from specs.probes.traces import random_states
+from specs.probes.traces import moved_random_states, random_states
 
 
 @probe
@@ -35,20 +36,23 @@ def steps(
     if stale is not None:
         for parameter in model.parameters():
             parameter.grad = torch.full_like(parameter, stale)
-    before = random_states()
+    # Without a limit, none is named for a list.
+    limit = {} if grad_clip is None and form == "list" else {"grad_clip": grad_clip}
+    before = moved_random_states()
     answers: list[dict[str, Any]] = []
     for pairs in steps:
         counted = Counted(pairs, tuple(more or ()))
         micro_batches: Any = counted if form == "iterable" else iter(counted)
         if form in ("list", "tuple"):
             micro_batches = (list if form == "list" else tuple)(micro_batches)
-        loss, grad_norm = train_step(model, optimizers, micro_batches, grad_clip)
+        loss, grad_norm = train_step(model, optimizers, micro_batches, **limit)
         answers.append(
             {
                 "loss": plain(loss)[0],
                 "grad_norm": plain(grad_norm)[0],
                 "floats": plain(loss)[1] and plain(grad_norm)[1],
                 "taken": counted.taken,
+                "batches_changed": counted.changed(),
                 "left": left_gradients(model, optimizers),
                 "weights": model.arrays(),
             }
@@ -90,7 +94,7 @@ def multipliers(questions: list[dict[str, Any]]) -> list[float]:
 def multiplier_forms(positional: list[Any], named: dict[str, Any]) -> dict[str, Any]:
     """Return the multiplier for arguments given in order, by name, and whether both are floats."""
     multiplier = imported("nanochat.train").lr_multiplier
-    before = random_states()
+    before = moved_random_states()
     answers = [multiplier(*positional), multiplier(**named)]
     return {
         "values": [float(answer) for answer in answers],
@@ -125,12 +129,18 @@ def learning_rates(initial: list[list[float]], multipliers: list[float]) -> dict
 
 @probe
 def loss_of(
-    weights: Arrays, pairs: list[Pair], training: bool = True, dropout: float = 0.0, form: str = "list"
+    weights: Arrays,
+    pairs: list[Pair],
+    training: bool = True,
+    dropout: float = 0.0,
+    form: str = "list",
+    more: list[Any] | None = None,
 ) -> dict[str, Any]:
-    """Return the loss that `evaluate` finds, and what it changed."""
+    """Return the loss that `evaluate` finds, and what it changed; `more` stands behind inputs and targets."""
     model = SmallModel(weights, dropout)
     evaluate = imported("nanochat.train").evaluate
-    return evaluated(model, pairs, training, form, lambda batches: evaluate(model, batches))
+    counted = Counted(pairs, tuple(more or ()))
+    return evaluated(model, counted, training, form, lambda batches: evaluate(model, batches))
 
 
 @probe
@@ -142,21 +152,27 @@ def bits_per_byte(
     dropout: float = 0.0,
     form: str = "list",
     as_tensor: bool = False,
+    more: list[Any] | None = None,
 ) -> dict[str, Any]:
     """Return the bits for each byte that `evaluate_bits_per_byte` finds, and what it changed."""
     model = SmallModel(weights, dropout)
     measure = imported("nanochat.train").evaluate_bits_per_byte
     sizes = torch.tensor(token_bytes, device=model.get_device()) if as_tensor else list(token_bytes)
-    return evaluated(model, pairs, training, form, lambda batches: measure(model, batches, sizes))
+    counted = Counted(pairs, tuple(more or ()))
+    answer = evaluated(model, counted, training, form, lambda batches: measure(model, batches, sizes))
+    if [int(size) for size in sizes] != token_bytes:
+        answer["changed"].append("the numbers of bytes")
+    return answer
 
 
-def evaluated(model: SmallModel, pairs: list[Pair], training: bool, form: str, call: Any) -> dict[str, Any]:
+def evaluated(model: SmallModel, counted: Counted, training: bool, form: str, call: Any) -> dict[str, Any]:
     """Return what a measurement of a model gives, how it was made, and what it changed."""
     model.train(training)
+    model.get_parameter("idle").requires_grad_(False)
     model.get_parameter("wte").grad = torch.ones_like(model.get_parameter("wte"))
     parameters = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
-    counted = Counted(pairs)
-    before = random_states()
+    trained = {name: each.requires_grad for name, each in model.named_parameters()}
+    before = moved_random_states()
     answer = call(list(counted) if form == "list" else iter(counted))
     changed = {
         "parameters": any(
@@ -164,9 +180,12 @@ def evaluated(model: SmallModel, pairs: list[Pair], training: bool, form: str, c
         ),
         "gradients": not gradients_are_as_put(model),
         "the mode of the model": model.training != training or model.dropout.training != training,
-        "whether parameters want gradients": not all(each.requires_grad for each in model.parameters()),
+        "whether parameters want gradients": any(
+            each.requires_grad != trained[name] for name, each in model.named_parameters()
+        ),
         "whether gradients are recorded": not torch.is_grad_enabled(),
         "random states": random_states() != before,
+        "the batches": counted.changed(),
     }
     return {
         "value": plain(answer)[0],
@@ -207,10 +226,11 @@ def fit(
     model.train(training)
     optimizers = recorders(model, groups, lr)
     log = Log(model, pairs, validation)
+    before = moved_random_states()
     history = train.fit(
         model,
         optimizers,
-        log.batches(),
+        log,
         num_steps,
         validation=None if validation is None else log.validation,
         on_step=log.on_step,
@@ -225,11 +245,15 @@ def fit(
         "weights": model.arrays(),
         "passes": model.passes,
         "mode": [model.training, model.dropout.training],
+        "random_states_changed": random_states() != before,
     }
 
 
 class Log:
-    """Gives out batches for training and for validation, and notes in which order what happened."""
+    """Gives out batches for training and for validation, and notes in which order what happened.
+
+    As a list does, it begins with the first batch again whenever it is iterated anew.
+    """
 
     def __init__(self, model: SmallModel, pairs: list[Pair], validation: list[Pair] | None) -> None:
         self.model = model
@@ -239,8 +263,7 @@ class Log:
         self.told: list[dict[str, Any]] = []
         self.snapshots: list[Arrays] = []
 
-    def batches(self) -> Any:
-        """Yield the batches for training."""
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         for number, pair in enumerate(self.pairs):
             self.events.append(["batch", number])
             yield tensors(pair)

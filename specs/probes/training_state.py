@@ -27,17 +27,31 @@ KINDS: dict[str, Any] = {
 class Tree(nn.Module):
     """Parameters by their dotted names, each in a module of its own, as in a larger model."""
 
-    def __init__(self, parameters: Arrays) -> None:
+    def __init__(self, parameters: Arrays, buffers: Arrays | None = None) -> None:
         super().__init__()
         for name, value in parameters.items():
-            *folders, last = name.split(".")
-            place: nn.Module = self
-            for folder in folders:
-                if not hasattr(place, folder):
-                    place.add_module(folder, nn.Module())
-                place = getattr(place, folder)
+            place, last = self._place(name)
             held = torch.tensor(value, dtype=torch.float32, device=torch_device())
             place.register_parameter(last, nn.Parameter(held))
+        for name, value in (buffers or {}).items():
+            place, last = self._place(name)
+            place.register_buffer(last, torch.tensor(value, device=torch_device()))
+        # One that is made anew with each model and is no part of its state, like GPT's rotary tables.
+        self.register_buffer("table", torch.ones(1, 3, device=torch_device()), persistent=False)
+
+    def _place(self, name: str) -> tuple[nn.Module, str]:
+        """Return the module that holds what has this name, and its name there."""
+        *folders, last = name.split(".")
+        place: nn.Module = self
+        for folder in folders:
+            if not hasattr(place, folder):
+                place.add_module(folder, nn.Module())
+            place = getattr(place, folder)
+        return place, last
+
+    def state_buffers(self) -> dict[str, torch.Tensor]:
+        """Return the buffers that are part of its state."""
+        return {name: buffer for name, buffer in self.named_buffers() if name != "table"}
 
     def forward(self, idx: torch.Tensor) -> torch.Tensor:
         """Return the ids: nothing here is about what a model computes."""
@@ -47,32 +61,42 @@ class Tree(nn.Module):
 class Training:
     """A model, its optimizers, and steps in which each gradient depends on the values of its parameter."""
 
-    def __init__(self, parameters: Arrays, recipe: Recipe) -> None:
-        self.model = Tree(parameters)
+    def __init__(self, parameters: Arrays, recipe: Recipe, buffers: Arrays | None = None) -> None:
+        self.model = Tree(parameters, buffers)
         named = dict(self.model.named_parameters())
         self.optimizers = [made(entry, named) for entry in recipe]
 
     def walk(self, gradients: Sequence[Arrays], rates: Sequence[float] = ()) -> None:
         """Step with each of `gradients`; before step i all learning rates are the initial ones x rates[i].
 
-        A parameter that an entry leaves out has no gradient in that step.
+        A parameter that an entry leaves out has no gradient in that step. Gradients depend on the buffers, if
+        there are any, and each step changes these, as running averages do.
         """
         for number, now in enumerate(gradients):
+            shift = sum(float(buffer.double().mean()) for buffer in self.model.state_buffers().values())
             for name, parameter in self.model.named_parameters():
                 given = now.get(name)
                 parameter.grad = None
                 if given is not None:
                     drawn = torch.tensor(given, dtype=torch.float32, device=torch_device())
-                    parameter.grad = drawn + 0.1 * parameter.detach()
+                    parameter.grad = drawn + 0.1 * parameter.detach() + 0.1 * shift
             for optimizer in self.optimizers:
                 for group in optimizer.param_groups:
                     if number < len(rates):
                         group["lr"] = group["initial_lr"] * rates[number]
                 optimizer.step()
+            for buffer in self.model.state_buffers().values():
+                if buffer.is_floating_point():
+                    buffer.mul_(0.5)
+                buffer.add_(1)
 
     def parameters(self) -> Arrays:
         """Return the values of all parameters by name."""
         return {name: values(parameter, name) for name, parameter in self.model.named_parameters()}
+
+    def buffers(self) -> Arrays:
+        """Return the values of all buffers by name."""
+        return {name: values(buffer, name) for name, buffer in self.model.state_buffers().items()}
 
     def rates(self) -> list[list[float]]:
         """Return [learning rate, initial one] of every group of every optimizer."""

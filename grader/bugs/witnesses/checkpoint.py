@@ -107,6 +107,22 @@ def refusals(modules: Modules) -> Any:
     return found
 
 
+def buffers(modules: Modules) -> Any:
+    """Return what becomes of a running average and a count that a model remembers."""
+    train = modules["train"]
+    found: list[Any] = []
+    for seed, size in ((0, 2), (1, 3)):
+        with tempfile.TemporaryDirectory() as folder:
+            models = [_training(seed), _training(seed + 1)]
+            for number, (model, _) in enumerate(models):
+                model.register_buffer("average", torch.full((size,), 1.0 + number))
+                model.register_buffer("count", torch.tensor(5 * number))
+            train.save_checkpoint(folder, *models[0], 1)
+            train.load_checkpoint(folder, *models[1])
+            found += [_state(*models[1]), [buffer.tolist() for buffer in models[1][0].buffers()]]
+    return found
+
+
 def frozen(modules: Modules) -> Any:
     """Return what becomes of a parameter that no optimizer holds."""
     train = modules["train"]

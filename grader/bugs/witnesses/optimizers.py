@@ -86,7 +86,7 @@ def shares(modules: Modules) -> Any:
     """Return how the optimizers of two models hold and move their parameters."""
     found: list[Any] = []
     gpt = modules["gpt"]
-    for seed, (layers, width) in enumerate(((1, 32), (3, 48))):
+    for seed, (layers, width) in enumerate(((1, 32), (3, 52))):
         config = gpt.GPTConfig(
             sequence_len=8, vocab_size=11, n_layer=layers, n_head=2, n_kv_head=2, n_embd=width
         )
@@ -108,4 +108,20 @@ def shares(modules: Modules) -> Any:
         for optimizer in optimizers:
             optimizer.step()
         found += [parameter.abs().sum().item() for parameter in model.parameters()]
+        again = model.setup_optimizers(unembedding_lr=0.0, embedding_lr=0.0, matrix_lr=0.5)
+        found.append([group["lr"] for optimizer in again for group in optimizer.param_groups])
+    return found
+
+
+def layouts(modules: Modules) -> Any:
+    """Return how both optimizers move matrices whose gradients lie otherwise in memory."""
+    found: list[Any] = []
+    for seed, kind in enumerate(("AdamW", "Muon")):
+        for turned in (False, True):
+            matrix = torch.nn.Parameter(torch.ones(3, 4))
+            gradient = torch.randn(4, 3, generator=generator(seed)).T
+            matrix.grad = gradient if turned else gradient.contiguous()
+            optimizer = getattr(modules["optim"], kind)([matrix], lr=0.1)
+            found.append(attempt(optimizer.step))
+            found.append(matrix.tolist())
     return found

@@ -78,7 +78,8 @@ def steps(modules: Modules) -> Any:
             for time in range(2):
                 cut = [batch(seed + time, *shape) for shape in shapes]
                 micro: Any = iter(cut) if seed % 2 else cut
-                found.append(attempt(lambda: list(train.train_step(model, held, micro, grad_clip))))  # noqa: B023  # called at once
+                limit = {} if grad_clip is None else {"grad_clip": grad_clip}
+                found.append(attempt(lambda: list(train.train_step(model, held, micro, **limit))))  # noqa: B023  # called at once
                 found += some(model.rows) + some(model.head) + some(model.loose)
     return found
 
@@ -132,6 +133,15 @@ def fine_tuning(modules: Modules) -> Any:
         taken: list[int] = []
         first = next(iter(sft.sft_batches(reading(count, taken), Spoken(), 2)))
         found.append([described(first), len(taken)])
+    for zeros in ([0, 3, 0, 0, 5], [0, 0]):
+        talks = [
+            {"ids": [7, *zeros], "mask": [0, *(1 for _ in zeros)]},
+            {"ids": [0, 7, 0, 8], "mask": [1] * 4},
+        ]
+        for made in sft.sft_batches(talks, Spoken(), 2):
+            found.append(described(made))
+        for made in sft.sft_batches(talks, Spoken(), 2, device="meta"):
+            found.append([part.device.type for part in made])
     return found
 
 
@@ -159,6 +169,15 @@ def evaluations(modules: Modules) -> Any:
             found.append(attempt(lambda: train.evaluate(model, batches)))  # noqa: B023  # called at once
             found.append(attempt(lambda: train.evaluate_bits_per_byte(model, batches, sizes)))  # noqa: B023  # called at once
             found.append([model.training, model.modes, model.rows.grad is None])
+            longer = [size * 40 for size in sizes]
+            found.append(attempt(lambda: train.evaluate_bits_per_byte(model, batches, longer)))  # noqa: B023  # called at once
+            torch.rand(1)
+            before = torch.get_rng_state()
+            train.evaluate(model, batches)
+            found.append(torch.equal(before, torch.get_rng_state()))
+            more = [(*one, {"epoch": 0}) for one in batches]
+            found.append(attempt(lambda: train.evaluate(model, more)))  # noqa: B023  # called at once
+            found.append([targets.tolist() for _, targets in batches])
     return found
 
 
@@ -177,6 +196,10 @@ def loops(modules: Modules) -> Any:
             events: list[Any] = []
             history = attempt(lambda: loop(train, model, seed, available, events, chosen))  # noqa: B023  # called at once
             found += [history, events, model.training, model.modes, some(model.rows), some(model.head)]
+    for seed in range(2):
+        model = Pairs(seed)
+        listed = [batch(seed + number, 2, 3, 6) for number in range(4)]
+        found += [attempt(lambda: train.fit(model, optimizers(model), listed, 3)), some(model.rows)]  # noqa: B023  # called at once
     return found
 
 

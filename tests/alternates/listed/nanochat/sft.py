@@ -11,8 +11,7 @@ def sft_batches(conversations, tokenizer, batch_size, max_tokens=2048, *, device
         raise ValueError(f"batch_size={batch_size}, and must be positive")
 
     def example(conversation):
-        ids, mask = (torch.tensor(part) for part in tokenizer.render_conversation(conversation))
-        ids, mask = ids[:max_tokens], mask[:max_tokens]
+        ids, mask = (torch.tensor(part) for part in tokenizer.render_conversation(conversation, max_tokens))
         return ids[:-1].int(), torch.where(mask[1:].bool(), ids[1:], -1)
 
     def collate(examples):
