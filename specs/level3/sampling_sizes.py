@@ -66,7 +66,7 @@ def test_no_token_of_a_large_vocabulary_is_favoured(probe: Probe, seed: int) -> 
 
 @law(examples=1, seed=seeds)
 def test_many_unlikely_tokens_are_likely_together(probe: Probe, seed: int) -> None:
-    """Tokens that are each a thousand times less likely than the first are drawn, by the share of them all.
+    """Tokens a thousand times less likely than the first are drawn by the share of all of them.
 
     Kills: a cut below some share of the likeliest token, a cut after most of the probability, shares rounded
     to nothing.
