@@ -29,7 +29,7 @@ MAX_DEPTH = 200
 """Operations inside one another; `1+1+1` has two, because it is `(1+1)+1`."""
 
 MAX_BITS = 1000
-"""Bits of an integer, also on the way: 301 digits. Each can be made a float; of those of 1024 bits some cannot."""
+"""Bits of an integer, also on the way: 301 digits. Each can be made a float; some of 1024 bits cannot."""
 
 BINARY: dict[type[ast.operator], Callable[[Number, Number], Number]] = {
     ast.Add: operator.add,

@@ -1,4 +1,4 @@
-"""The calculator where its grammar ends: signs side by side, every escape, the limits exactly, near misses."""
+"""The calculator where its grammar ends: signs side by side, escapes, the limits exactly, near misses."""
 
 from __future__ import annotations
 

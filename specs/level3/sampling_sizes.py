@@ -60,7 +60,7 @@ def test_no_token_of_a_large_vocabulary_is_favoured(probe: Probe, seed: int) -> 
     expect_at_most(
         len(ids) - len(set(ids)),
         limit,
-        f"draws that repeat an earlier one, among {len(ids):,} from {LARGE:,} equal tokens (about {mean:.0f})",
+        f"draws that repeat an earlier one, of {len(ids):,} from {LARGE:,} equal tokens (about {mean:.0f})",
     )
 
 
