@@ -191,6 +191,7 @@ EDGES = [
     "'a\0b'.count('a')",
     "\0",
     "'\x1a'.count('\x1a')",
+    "'\ud800'.count('a')",
     "\x0c1+1",
     "\ufeff1+1",
     "1\r\n+1",
