@@ -110,6 +110,12 @@ def expect_raised(outcome: Any, what: str, kind: str = "Exception") -> Submissio
     return outcome
 
 
+def expect_named(raised: SubmissionRaised, names: Sequence[str], what: str) -> None:
+    """Require the message of an exception to hold one of `names`: what is wrong, or its value."""
+    if not any(name in raised.message for name in names):
+        broken(f"{what}: the message is {quoted(raised.message)}, want it to name {' or '.join(names)}")
+
+
 def expect(condition: bool, message: str) -> None:
     """Require `condition`; `message` says what was got and what was wanted. Raises LawBroken."""
     if not condition:

@@ -101,6 +101,8 @@ class KVCache:
 
     def _reserve(self, t1: int, like: Tensor) -> Tensor:
         """Return storage of at least `t1` slots with all tokens so far; a new one has `like`'s dtype."""
+        if self.pos == 0 and self.storage is not None and self.storage.dtype != like.dtype:
+            self.storage = None  # it is left from before a reset
         held = 0 if self.storage is None else self.storage.size(4)
         if self.storage is not None and t1 <= held:
             return self.storage
@@ -124,7 +126,8 @@ class KVCache:
             want = (self.batch_size, self.num_heads, k.size(2) if k.ndim == 4 else "T", self.head_dim)
             if got != want:
                 raise ValueError(f"{name} has the shape (rows, heads, tokens, head_dim) {got}, wanted {want}")
-            if self.storage is not None and inserted.dtype != self.storage.dtype:
+            empty = self.pos == 0 and layer_idx == 0
+            if self.storage is not None and not empty and inserted.dtype != self.storage.dtype:
                 raise ValueError(f"{name} is {inserted.dtype}, this cache holds {self.storage.dtype}")
 
 

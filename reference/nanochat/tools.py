@@ -28,8 +28,8 @@ MAX_LENGTH = 1000
 MAX_DEPTH = 200
 """Operations inside one another; `1+1+1` has two, because it is `(1+1)+1`."""
 
-MAX_BITS = 1024
-"""Bits of an integer, also on the way: the size up to which floats reach, 309 digits."""
+MAX_BITS = 1000
+"""Bits of an integer, also on the way: 301 digits. Each can be made a float; some of 1024 bits cannot."""
 
 BINARY: dict[type[ast.operator], Callable[[Number, Number], Number]] = {
     ast.Add: operator.add,

@@ -20,6 +20,7 @@ from specs.compare import (
     expect_close,
     expect_differs,
     expect_equal,
+    expect_named,
     expect_raised,
 )
 from specs.law import law
@@ -248,21 +249,22 @@ def test_a_fresh_model_is_no_constant(probe: Probe, n_head: int, n_layer: int, h
             {**config(n_head=3), "n_embd": 32},
             {**config(n_head=2, n_kv_head=2), "n_embd": 6},
             {**config(n_head=4), "n_embd": 12},
+            {**config(n_head=1), "n_embd": 7},
         ]
     ),
-    examples=8,
+    examples=10,
 )
 def test_impossible_widths_are_refused(probe: Probe, shape: Config) -> None:
     """A width that the heads do not divide, or that leaves a head of odd size, is a ValueError.
 
-    Kills: configurations that fail later with a message about shapes, or silently drop channels.
+    The message names one of them. Kills: configurations that fail later with a message about shapes, or
+    silently drop channels.
     """
     probe("model.builds", config=config())  # what is possible is accepted
-    expect_raised(
-        probe.attempt("model.builds", config=shape),
-        f"n_embd={shape['n_embd']} with n_head={shape['n_head']}",
-        "ValueError",
-    )
+    what = f"n_embd={shape['n_embd']} with n_head={shape['n_head']}"
+    raised = expect_raised(probe.attempt("model.builds", config=shape), what, "ValueError")
+    head = f"{shape['n_embd'] / shape['n_head']:g}"
+    expect_named(raised, ["n_embd", "n_head", "head_dim", str(shape["n_embd"]), head], what)
 
 
 @law(examples=6, shape=configs(), seed=seeds)
@@ -288,7 +290,13 @@ def test_forward_changes_nothing(probe: Probe, shape: Config, seed: int) -> None
     )
 
 
-@law(examples=6, n_layer=st.integers(1, 3), n_head=st.integers(1, 4), sequence_len=st.sampled_from([16, 64]))
+@law(
+    examples=6,
+    cases=[{"n_layer": 1, "n_head": 1, "sequence_len": 3000}],
+    n_layer=st.integers(1, 3),
+    n_head=st.integers(1, 4),
+    sequence_len=st.sampled_from([16, 64, 1025]),
+)
 def test_flops_are_counted_by_the_formula(probe: Probe, n_layer: int, n_head: int, sequence_len: int) -> None:
     """A training step costs, a token, 6 operations a weight and 12 a layer, channel and context position.
 
@@ -329,13 +337,15 @@ def test_flops_do_not_depend_on_sharing_heads(probe: Probe, pair: tuple[int, int
     size=st.sampled_from([0, -1, -8]),
 )
 def test_sizes_below_one_are_refused(probe: Probe, field: str, size: int) -> None:
-    """A size of zero or less is a ValueError, whichever it is.
+    """A size of zero or less is a ValueError that names it, whichever it is.
 
-    Kills: models without layers, heads or tokens, which are built without a word.
+    Kills: models without layers, heads or tokens, which are built without a word; a message that leaves the
+    reader to guess which of six sizes it means.
     """
     probe("model.builds", config=config())  # what is possible is accepted
     outcome = probe.attempt("model.builds", config={**config(), field: size})
-    expect_raised(outcome, f"{field}={size}", "ValueError")
+    raised = expect_raised(outcome, f"{field}={size}", "ValueError")
+    expect_named(raised, [field, str(size)], f"{field}={size}")
 
 
 def edited_row(matrix: np.ndarray, row: int) -> np.ndarray:

@@ -54,7 +54,13 @@ def test_every_split_equals_uncached(
     )
 
 
-@law(examples=3, length=st.integers(2, 5), n_layer=st.integers(1, 3), seed=seeds)
+@law(
+    examples=3,
+    cases=[{"length": 4, "n_layer": 2, "seed": 0}],
+    length=st.integers(2, 5),
+    n_layer=st.integers(1, 3),
+    seed=seeds,
+)
 def test_all_splits_of_a_short_sequence_agree(probe: Probe, length: int, n_layer: int, seed: int) -> None:
     """All 2^(T-1) ways of cutting T tokens into chunks give the same logits.
 

@@ -380,6 +380,6 @@ def test_nothing_is_said_or_shown(probe: Probe) -> None:
 
     Kills: warnings of Python's parser about what a model wrote, messages left in from debugging.
     """
-    some = [*WARNED, *HARMLESS]
+    some = ["", " ", *WARNED, *HARMLESS]
     for text, said in zip(some, probe("tools.said", expressions=some), strict=True):
         expect(not said, f"use_calculator({brief(text)}) said {quoted(said)}, want silence")

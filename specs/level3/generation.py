@@ -22,6 +22,7 @@ from specs.streams import (
     SIZE,
     TERMINALS,
     TEXT_IDS,
+    TOKENIZER,
     following,
     full_columns,
     full_rows,
@@ -89,6 +90,7 @@ def test_exactly_as_many_tokens_as_asked_for(
         {"sequence_len": 16, "length": 15, "num_samples": 1},
         {"sequence_len": 16, "length": 1, "num_samples": 2},
         {"sequence_len": 16, "length": 16, "num_samples": 1},
+        {"sequence_len": 300, "length": 2, "num_samples": 1},
     ],
     sequence_len=st.integers(4, 40),
     length=st.integers(1, 40),
@@ -163,6 +165,15 @@ def test_a_request_that_cannot_fit_says_by_how_much(
     )
 
 
+NO_TERMINALS = [
+    TOKENIZER.encode_special(f"<|{name}|>")
+    for name in ("user_start", "user_end", "assistant_start", "output_start", "output_end")
+]
+
+ordinary = st.one_of(st.integers(48, 57), st.sampled_from(NO_TERMINALS))
+"""Tokens that end no row: digits, and special tokens that mean nothing to the engine."""
+
+
 @st.composite
 def texts_that_end(draw: st.DrawFn) -> tuple[list[list[int]], int]:
     """Draw texts that begin differently, each with a terminal or as long as the limit; and the limit."""
@@ -171,9 +182,7 @@ def texts_that_end(draw: st.DrawFn) -> tuple[list[list[int]], int]:
     for first in range(draw(st.integers(1, 4))):
         # A text of length 0 is a terminal at once; one is enough.
         length = draw(st.integers(min(first, 1), limit))
-        body = [ord("a") + first, *draw(st.lists(st.integers(48, 57), min_size=limit, max_size=limit))][
-            :length
-        ]
+        body = [ord("a") + first, *draw(st.lists(ordinary, min_size=limit, max_size=limit))][:length]
         texts.append(body if length == limit else [*body, draw(st.sampled_from(TERMINALS))])
     return texts, limit
 
@@ -186,7 +195,7 @@ def test_each_row_ends_at_its_own_terminal(
 
     The terminal token has mask 1 where the row ends; while others go on the row repeats it with mask 0.
     Kills: all rows stopped by the first that ends, the first row alone deciding, BOS or
-    <|assistant_end|> not heeded, columns after every row has ended.
+    <|assistant_end|> not heeded, another special token heeded, columns after every row has ended.
     """
     texts, limit = drawn
     (got,) = probe(

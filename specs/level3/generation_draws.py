@@ -58,8 +58,17 @@ def test_each_row_draws_its_own_first_token(probe: Probe, seed: int) -> None:
     )
 
 
+A_TEXT = {"prompt": [BOS], "num_samples": 1, "choices": 4, "temperature": 0.0, "max_tokens": 3, "seed": 0}
+
+
 @law(
     examples=15,
+    cases=[
+        A_TEXT,
+        # A prompt and a text that are longer than a cache's step, and than any usual window.
+        {**A_TEXT, "prompt": [BOS, *range(150)], "num_samples": 2, "max_tokens": 4},
+        {**A_TEXT, "max_tokens": 300},
+    ],
     prompt=prompts,
     num_samples=st.sampled_from([1, 2, 4]),
     choices=st.sampled_from([1, 2, 4]),
@@ -80,7 +89,8 @@ def test_the_model_sees_each_rows_text_once_and_in_order(
 
     What the stand-in model says hangs on every token it has seen and on their order. Kills: a token fed
     twice or never, the prompt without its last token, one row's token or cache given to another, rows
-    that follow the first row, a prompt that does not reach every row.
+    that follow the first row, a prompt that does not reach every row, a long prompt or text cut off at its
+    beginning.
     """
     (got,) = probe(
         "generation.stream",
@@ -92,6 +102,7 @@ def test_the_model_sees_each_rows_text_once_and_in_order(
             "temperature": temperature,
             "seed": seed,
         },
+        sequence_len=len(prompt) + max_tokens + 4,
     )
     columns = full_columns(got, num_samples)
     for i in range(num_samples):
@@ -256,3 +267,34 @@ def test_an_id_that_no_token_has_is_never_sampled(
     )
     if places <= 3:
         expect_equal(sorted(set(tokens)), sorted(wanted), f"the ids sampled with top_k={top_k}")
+
+
+@law(
+    examples=4,
+    cases=[{"token": SIZE - 1, "padding": 0, "num_samples": 2, "top_k": None}],
+    token=st.sampled_from([0, 255, 256, SIZE - 1]),
+    padding=st.sampled_from([0, 1, 28]),
+    num_samples=st.sampled_from([1, 3]),
+    top_k=st.sampled_from([None, 1, 1000]),
+)
+def test_every_id_of_the_tokenizer_may_come(
+    probe: Probe, token: int, padding: int, num_samples: int, top_k: int | None
+) -> None:
+    """The first and the last id of the tokenizer are sampled like others, as the first token and later on.
+
+    Kills: the last id cut off with the padding, in a vocabulary without any, or for the first token alone.
+    """
+    logits = np.full(SIZE + padding, -1e4)
+    logits[token] = 0.0
+    (got,) = probe(
+        "generation.stream",
+        prompt=[BOS],
+        script={"logits": logits},
+        options={"num_samples": num_samples, "max_tokens": 3, "top_k": top_k},
+        padding=padding,
+    )
+    expect_equal(
+        full_columns(got, num_samples),
+        [[token] * num_samples] * 3,
+        f"the columns where the model always says {token}, with {padding} rows of padding",
+    )

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from specs import draws, tolerances
 from specs.chance import expect_distribution, expect_share
-from specs.compare import as_numbers, broken, expect, expect_equal, quoted
+from specs.compare import as_numbers, broken, expect, expect_equal, expect_raised, quoted
 from specs.law import law
 from specs.oracles import sampling
+from specs.outcomes import SubmissionRaised
 from specs.probe import Probe
 from specs.strategies import config, seeds
 from specs.streams import (
@@ -30,25 +31,27 @@ CRITERION = "sampling"
 
 @law(
     examples=6,
+    cases=[{"prompt_length": 150, "length": 3, "n_head": 1, "num_samples": 1, "seed": 0}],
+    prompt_length=st.sampled_from([1, 5, 16, 65]),
     length=st.integers(1, 12),
     n_head=st.sampled_from([1, 2]),
     num_samples=st.sampled_from([1, 3]),
     seed=seeds,
 )
 def test_greedy_text_is_the_models_own(
-    probe: Probe, length: int, n_head: int, num_samples: int, seed: int
+    probe: Probe, prompt_length: int, length: int, n_head: int, num_samples: int, seed: int
 ) -> None:
     """At temperature 0 the engine and GPT.generate continue a text with the model's most likely tokens.
 
     The oracle is the submission's own model, run on the text so far; places where two tokens are about
     equally likely are passed over. Kills: an engine that does not fit a real model, logits of the wrong
-    position, generation that forgets the prompt or what it has just said.
+    position, generation that forgets the prompt, all but its end, or what it has just said.
     """
-    shape = config(n_layer=1, n_head=n_head, vocab_size=SIZE, sequence_len=32)
+    shape = config(n_layer=1, n_head=n_head, vocab_size=SIZE, sequence_len=prompt_length + length + 4)
     weights = draws.model(shape, seed)
     # No special token is ever the most likely one: its logit is 0 and the largest of the others is not.
     weights["lm_head.weight"][256:] = 0.0
-    prompt = [int(i) for i in np.random.default_rng(seed).integers(0, 256, 5)]
+    prompt = [int(i) for i in np.random.default_rng(seed).integers(0, 256, prompt_length)]
     got = probe(
         "generation.greedy",
         config=shape,
@@ -125,6 +128,25 @@ def test_the_slow_way_samples_as_it_is_told(probe: Probe, seed: int) -> None:
     expect_equal(again, first, f"the tokens of GPT.generate with seed {seed}, a second time")
     expect(other != first, f"GPT.generate gave the same 60 tokens with seeds {seed} and {seed + 1}")
     expect(got["nothing_else_changed"], "GPT.generate changed its prompt or a random generator not its own")
+
+
+@law(examples=3, cases=[{"length": 5, "over": 1}], length=st.integers(1, 8), over=st.integers(1, 3))
+def test_the_slow_way_does_not_stop_short(probe: Probe, length: int, over: int) -> None:
+    """Asked for more than the context holds, GPT.generate yields all of it or raises a ValueError.
+
+    Kills: a text that ends where the context does, without a word.
+    """
+    shape = config(sequence_len=8)
+    options = [{"max_tokens": 8 - length, "seed": 0}]
+    question = {"config": shape, "weights": draws.model(shape, 0), "prompt": list(range(length))}
+    got = probe("generation.slow", **question, options=options)
+    expect_equal(len(got["tokens"][0]), 8 - length, "the number of tokens that fill the context")
+    options = [{"max_tokens": 8 - length + over, "seed": 0}]
+    outcome = probe.attempt("generation.slow", **question, options=options)
+    if isinstance(outcome, SubmissionRaised):
+        expect_raised(outcome, f"GPT.generate of {over} tokens more than the context holds", "ValueError")
+        return
+    expect_equal(len(outcome["tokens"][0]), 8 - length + over, f"the number of tokens, {over} too many")
 
 
 @law(seed=seeds, examples=2)

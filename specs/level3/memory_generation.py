@@ -138,6 +138,22 @@ def test_generating_again_adds_nothing(probe: Probe, seed: int) -> None:
         )
 
 
+@law(examples=2, rows=st.sampled_from([[1, 6], [1, 6, 1, 8], [2, 9]]))
+def test_a_finished_generation_holds_nothing(probe: Probe, rows: list[int]) -> None:
+    """After a generation of many rows no more is held than after one of few: its cache has gone with it.
+
+    Kills: the last cache kept in the engine, to be overwritten by the next generation and by nothing else.
+    """
+    model = scripted(sequence_len=64, n_head=2, n_kv_head=2, head_dim=32)
+    answer = probe("memory.finished", model=model, prompt=20, rows=rows)
+    for instrument, held in instruments(answer):
+        expect_at_most(
+            max(held),
+            held[0] + BOOKKEEPING,
+            f"bytes held after generations of {rows} rows, by {instrument}: {held}; the most of them",
+        )
+
+
 @law(
     examples=2,
     cases=[{"rows": 2, "how": ["close", "drop", "raise", "close", "drop"]}],

@@ -238,8 +238,20 @@ def test_long_sequences_match_the_oracle(
     expect_logits(got, shape, weights, tokens, dtype, times=4 if dtype == "float32" else 1)
 
 
-@law(examples=8, seed=seeds, cached=st.booleans(), over=st.integers(1, 3))
-def test_no_position_beyond_the_table_is_wrapped(probe: Probe, seed: int, cached: bool, over: int) -> None:
+@law(
+    examples=8,
+    cases=[
+        {"seed": 0, "before": [], "over": 1},
+        {"seed": 0, "before": [8, 7], "over": 2},
+        {"seed": 0, "before": [16], "over": 3},
+    ],
+    seed=seeds,
+    before=st.sampled_from([[], [16], [8, 8], [8, 7], [14], [8, 7, 1], [1, 12]]),
+    over=st.integers(1, 3),
+)
+def test_no_position_beyond_the_table_is_wrapped(
+    probe: Probe, seed: int, before: list[int], over: int
+) -> None:
     """Beyond the context length the model raises a ValueError or goes on exactly: never wraps or stops short.
 
     Kills: a bound that checks the length of the input and not where it starts, positions taken modulo the
@@ -249,14 +261,15 @@ def test_no_position_beyond_the_table_is_wrapped(probe: Probe, seed: int, cached
     total = 16 + over
     weights = draws.weights(shape, seed)
     tokens = draws.tokens(shape, seed, 1, total)
-    chunks = [8, 7, *[1] * (over + 1)] if cached else []
+    # The last chunk begins within the context, or just where it ends.
+    chunks = [*before, total - sum(before)] if before else []
     # What fits must work, or an error beyond it would say nothing.
     probe(
         "model.forward_beyond",
         config=shape,
         weights=weights,
         tokens=tokens[:, :16],
-        chunks=[8, 8] if cached else [],
+        chunks=[8, 8] if before else [],
     )
     outcome = probe.attempt(
         "model.forward_beyond", config=shape, weights=weights, tokens=tokens, chunks=chunks
@@ -288,6 +301,8 @@ def check_table(
     """Compare a fresh model's cos and sin with the oracle's at every position."""
     shape = config(n_head=1, head_dim=head_dim, sequence_len=sequence_len, vocab_size=2)
     answer = probe("rotary.table", config=shape, how=how)
+    if how != "bfloat16":  # then they may stay or go along
+        expect_equal(answer["dtypes"], ["float32"], "the dtype of the tables")
     for name, want in zip(("cos", "sin"), rotary.table(sequence_len, head_dim), strict=True):
         got = answer[name]
         expect(

@@ -300,6 +300,31 @@ def test_huge_logits_and_small_temperatures_are_survived(
 
 
 @law(seed=seeds, examples=1)
+def test_a_small_temperature_is_no_zero(probe: Probe, seed: int) -> None:
+    """Down to a temperature of 1e-5 logits that are about as close as that are all drawn, by their shares.
+
+    Kills: the largest always taken below some temperature, a temperature with a floor under it or with a
+    small number added to it.
+    """
+    steps = np.random.default_rng(seed).permutation(np.array([1.5, 0.8, 0.0, -0.6]))
+    for temperature, top_k in ((1e-5, None), (1e-4, 3), (1e-3, None), (0.01, 2)):
+        logits = (steps * temperature).astype(np.float32)
+        (got,) = probe(
+            "sampling.draw_repeated",
+            logits=logits,
+            rows=4000,
+            seed=seed,
+            temperature=temperature,
+            top_k=top_k,
+        )
+        expect_distribution(
+            ids_of(got, 4000),
+            sampling.probabilities(logits.tolist(), temperature, top_k),
+            f"4,000 draws from {logits.tolist()} at temperature {temperature:g} with top_k={top_k}",
+        )
+
+
+@law(seed=seeds, examples=1)
 def test_a_huge_temperature_makes_all_candidates_alike(probe: Probe, seed: int) -> None:
     """At a temperature far above the logits all candidates are equally likely, and only they are drawn.
 
@@ -353,10 +378,10 @@ def test_a_tie_at_the_kth_place_admits_no_more_than_k(probe: Probe, seed: int) -
     seed=seeds,
 )
 def test_a_draw_leaves_no_traces(probe: Probe, temperature: float, top_k: int | None, seed: int) -> None:
-    """A draw changes the state of the generator it is given, and nothing else.
+    """A draw changes the state of the generator it is given, and nothing else; temperature 0 not even that.
 
     Kills: logits scaled or masked in place, chance taken from a generator that everybody shares, the
-    global generator seeded.
+    global generator seeded, a draw that is thrown away at temperature 0.
     """
     changed = probe(
         "sampling.traces", logits=spaced(seed, 3, 9), seed=seed, temperature=temperature, top_k=top_k
@@ -374,6 +399,9 @@ def spaced(seed: int, height: int, width: int, gap: float = 1.0) -> NDArray[np.f
 
 def ids_of(answer: Any, height: int) -> list[int]:
     """Return the ids that a draw of `height` rows answered; an answer of another form breaks the law."""
-    if not isinstance(answer, np.ndarray) or answer.dtype.kind not in "iu" or answer.size != height:
-        broken(f"a draw from {height} rows: got {quoted(answer)}, want {height} integer ids")
+    if not isinstance(answer, np.ndarray) or answer.dtype != np.int64 or answer.shape != (height, 1):
+        kind = f", {answer.dtype}" if isinstance(answer, np.ndarray) else ""
+        broken(
+            f"a draw from {height} rows: got {quoted(answer)}{kind}, want ids of shape ({height}, 1), int64"
+        )
     return [int(i) for i in answer.reshape(-1)]

@@ -20,10 +20,13 @@ from specs.toolcalls import (
     BOS,
     PYTHON_END,
     PYTHON_START,
+    REST,
+    TOKENIZER,
     Call,
     Segment,
     batch,
     call,
+    columns_of,
     expect_masks,
     expect_path,
     generate,
@@ -64,6 +67,63 @@ def test_an_integer_is_written_as_an_integer(probe: Probe, expression: str, resu
     path = path_of([call(expression, result)])
     columns, _ = generate(probe, [path])
     expect_path(columns, 0, path, f"the row that calculates {expression}")
+
+
+@law(examples=3, cases=[{"turns": [0, 4]}], turns=st.lists(st.integers(0, 8), min_size=2, max_size=3))
+def test_each_engine_heeds_its_own_tokenizer(probe: Probe, turns: list[int]) -> None:
+    """An engine asks its own tokenizer for the special tokens: another engine may have others.
+
+    Kills: ids of special tokens that are written down, or kept in the class from the first engine on.
+    """
+    path = path_of([call("40+2", "42"), list(b"ab")])
+    for turn in turns:
+        tokens, says = (turned(ids, turn) for ids in (path.tokens, path.says))
+        (got,) = probe(
+            "generation.stream",
+            prompt=turned([BOS], turn),
+            script={"paths": [([*tokens, *REST], [*says, *REST])]},
+            options={"temperature": 0.0, "max_tokens": len(tokens)},
+            turn=turn,
+        )
+        what = f"the row of an engine whose special ids are turned by {turn}, after others by {turns}"
+        expect_equal([column[0] for column in columns_of(got["tokens"], 1)], tokens, what)
+
+
+def turned(ids: list[int], turn: int) -> list[int]:
+    """Return ids with the special ones turned around by `turn` places."""
+    first, count = BOS, TOKENIZER.get_vocab_size() - BOS
+    return [token if token < first else first + (token - first + turn) % count for token in ids]
+
+
+LONG_RESULTS = {
+    # Integers beyond 2**53, where a float has no odd ones.
+    "9007199254740992+1": "9007199254740993",
+    "123456789*1000000007": "123456789864197523",
+    "1-10000000000000000000000": "-9999999999999999999999",
+    # Floats with an integer value, small and large.
+    "5e3*2": "10000",
+    "1e15*10": "10000000000000000",
+    # Floats to their last digit, however near an integer is.
+    "0.1+0.2": "0.30000000000000004",
+    "0.1+0.2-0.3": "5.551115123125783e-17",
+    "1-1e-12": "0.999999999999",
+    "10/3": "3.3333333333333335",
+    "1000000.5*2+0.25": "2000001.25",
+    "1/8192": "0.0001220703125",
+}
+
+
+@law()
+def test_a_result_keeps_all_its_digits(probe: Probe) -> None:
+    """The text of a result holds all its digits: nothing is rounded, and no integer goes through a float.
+
+    Kills: results formatted to some digits or without an exponent, an integer made a float to see whether it
+    is one, a float near an integer written as that.
+    """
+    for expression, result in LONG_RESULTS.items():
+        path = path_of([call(expression, result)])
+        columns, _ = generate(probe, [path])
+        expect_path(columns, 0, path, f"the row that calculates {expression}")
 
 
 @law(

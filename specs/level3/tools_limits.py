@@ -191,13 +191,17 @@ def test_forced_tokens_do_nothing(probe: Probe, spelling: list[int], after: list
 
 @law(
     examples=10,
-    cases=[{"lead": [97], "drawn": call("11*11", "121"), "under": [ASSISTANT_END], "after": [98, 99]}],
+    cases=[
+        {"lead": [97], "drawn": call("11*11", "121"), "under": [ASSISTANT_END], "after": [56, 57]},
+        {"lead": [97], "drawn": call("11*11", "121"), "under": [PYTHON_START], "after": [56, 57]},
+    ],
     lead=plain_texts,
     drawn=calls(),
     under=st.lists(
         st.sampled_from([ASSISTANT_END, BOS, PYTHON_START, PYTHON_END, ord("7")]), min_size=1, max_size=3
     ),
-    after=st.lists(st.integers(97, 122), min_size=2, max_size=4),
+    # Digits: a block that was opened meanwhile would have a result.
+    after=st.lists(st.integers(49, 57), min_size=2, max_size=4),
 )
 def test_what_is_said_under_forced_tokens_does_not_count(
     probe: Probe, lead: list[int], drawn: Call, under: list[int], after: list[int]

@@ -232,10 +232,12 @@ def history(
 ) -> list[dict[str, Any]]:
     """Run a list of steps on caches of `rows`, `heads`, `head_dim` and `layers`, and return what each gave.
 
-    A step is {"do": "insert", "k": (layers, rows, heads, tokens, head_dim), "v": ...}, {"do": "reset"} or
-    {"do": "prefill", "k": ..., "v": ...}, which fills a cache of one row and copies it into all rows.
+    A step is {"do": "insert", "k": (layers, rows, heads, tokens, head_dim), "v": ...}, {"do": "reset"},
+    {"do": "prefill", "k": ..., "v": ...}, which fills a cache of one row and copies it into all rows, or
+    {"do": "refuse", "k": ..., "v": ...}, an insertion into the first layer that ought to raise a ValueError.
+    A step may have a "dtype" of its own.
     """
-    kind = getattr(torch, dtype) if dtype else torch_dtype()
+    usual = getattr(torch, dtype) if dtype else torch_dtype()
     engine = imported("nanochat.engine")
 
     def cache_of(rows: int) -> Any:
@@ -249,6 +251,7 @@ def history(
 
     def insert(cache: Any, step: dict[str, Any]) -> dict[str, Any]:
         keys, held, positions = [], [], []
+        kind = getattr(torch, step["dtype"]) if "dtype" in step else usual
         for layer in range(shape["layers"]):
             positions.append(int(cache.get_pos()))
             k, v = cache.insert_kv(layer, tensor(step["k"][layer], kind), tensor(step["v"][layer], kind))
@@ -265,6 +268,12 @@ def history(
             answer = insert(cache, step)
         elif step["do"] == "reset":
             cache.reset()
+        elif step["do"] == "refuse":
+            try:
+                cache.insert_kv(0, tensor(step["k"][0], usual), tensor(step["v"][0], usual))
+                answer = {"refused": False}
+            except ValueError:
+                answer = {"refused": True}
         else:
             one = cache_of(1)
             insert(one, step)

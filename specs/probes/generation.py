@@ -34,14 +34,15 @@ def stream(
     padding: int = 0,
     times: int = 1,
     spellings: Sequence[tuple[str, list[int]]] = (),
+    turn: int = 0,
 ) -> list[dict[str, Any]]:
     """Return what `generate` yields, `times` times on one engine, and how often it ran the model.
 
     `script` is what `scripted_model` takes; `options` are the arguments of `generate`; `spellings` are texts
-    and the ids that the tokenizer shall encode them as.
+    and the ids that the tokenizer shall encode them as; `turn` is how far its special ids are turned around.
     """
     model = scripted_model(script, len(prompt), sequence_len, padding)
-    tokenizer = SpellingTokenizer(dict(spellings))
+    tokenizer = SpellingTokenizer(dict(spellings), turn)
     engine = imported("nanochat.engine").Engine(model, tokenizer)
     answers: list[dict[str, Any]] = []
     for _ in range(times):
@@ -117,7 +118,8 @@ def abandoned(
     left = engine.generate([*prompt, *prompt], **options)
     for _ in itertools.islice(left, after):
         pass
-    left.close()
+    if hasattr(left, "close"):  # an iterator of the submission's own need not have it
+        left.close()
     second = columns(engine.generate(list(prompt), **options), 100)
     fresh = new_engine(scripted_model(script, len(prompt), 64, 0))
     return {"after": second, "fresh": columns(fresh.generate(list(prompt), **options), 100)}
@@ -295,11 +297,17 @@ def scripted_model(script: dict[str, Any], prompt: int, sequence_len: int, paddi
 
 
 class SpellingTokenizer(ByteTokenizer):
-    """Encodes some texts as it is told."""
+    """Encodes some texts as it is told, and has its special ids turned around by a number of places."""
 
-    def __init__(self, spellings: dict[str, list[int]]) -> None:
+    def __init__(self, spellings: dict[str, list[int]], turn: int = 0) -> None:
         super().__init__()
         self._spellings = spellings
+        self._turn = turn
+
+    def encode_special(self, text: str) -> int:
+        """Return the id of a special token."""
+        first, last = self._first_special, self.get_vocab_size()
+        return first + (super().encode_special(text) - first + self._turn) % (last - first)
 
     def encode_one(
         self, text: str, prepend: int | str | None = None, append: int | str | None = None

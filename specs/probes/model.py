@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from specs.probes.building import build_model, empty_model, fresh_model
 from specs.probes.cache import feed, new_cache
 from specs.probes.loading import imported
 from specs.probes.registry import probe
+from specs.probes.setting import torch_device
+from specs.probes.traces import random_states, torch_defaults, usual_defaults
 from specs.probes.values import dtype_name, tensor, values
 
 Arrays = dict[str, Any]
@@ -115,6 +118,19 @@ def gradients(
 
 
 @probe
+def in_training_mode(
+    config: dict[str, int], weights: Arrays, tokens: NDArray[np.int64], targets: NDArray[np.int64]
+) -> dict[str, Any]:
+    """Return the logits, and the loss of each target, of a model in training mode."""
+    model = build_model(config, weights)
+    model.train()
+    with torch.no_grad():
+        logits_ = model(tensor(tokens))
+        losses = model(tensor(tokens), tensor(targets), loss_reduction="none")
+    return {"logits": values(logits_, "the result of forward"), "losses": values(losses, "the loss")}
+
+
+@probe
 def attention(
     config: dict[str, int], weights: Arrays, x: NDArray[np.float32], starts: list[int]
 ) -> list[NDArray[Any]]:
@@ -212,6 +228,58 @@ def side_effects(config: dict[str, int], weights: Arrays, tokens: NDArray[np.int
         "random_state_kept": bool(torch.equal(state, torch.get_rng_state())),
         "training": bool(model.training),
     }
+
+
+@probe
+def making(config: dict[str, int], how: str) -> dict[str, Any]:
+    """Return which shared settings differ after a model was made, and whether it seeded torch's generator.
+
+    `how` as for `fresh_model`.
+    """
+    drawn = []
+    changed = set()
+    with usual_defaults(), torch.random.fork_rng(devices=[]):
+        fresh_model(config, how)  # what torch sets up at its first use is not the model's doing
+        for seed in (1, 2):
+            torch.manual_seed(seed)
+            before = shared_settings()
+            fresh_model(config, how)
+            changed |= {name for name, value in shared_settings().items() if value != before[name]}
+            drawn.append(torch.get_rng_state())
+    return {"changed": sorted(changed), "generator_is_set": bool(torch.equal(*drawn))}
+
+
+def shared_settings() -> dict[str, object]:
+    """Return what everybody in the process shares, without torch's own generator."""
+    python, numpy_state, *_ = random_states()
+    dtype, device, threads, gradients, inference = torch_defaults()
+    return {
+        "Python's random state": python,
+        "NumPy's random state": numpy_state,
+        "the default dtype": dtype,
+        "the default device": device,
+        "the number of threads": threads,
+        "whether gradients are enabled": gradients,
+        "inference mode": inference,
+        "the warning filters": list(warnings.filters),
+        "deterministic algorithms": torch.are_deterministic_algorithms_enabled(),
+        "the precision of float32 products": torch.get_float32_matmul_precision(),
+    }
+
+
+@probe
+def devices(config: dict[str, int]) -> dict[str, list[str]]:
+    """Return the class and the type of `get_device()`, on the meta device and on the submission's."""
+    gpt = imported("nanochat.gpt")
+    with torch.device("meta"):
+        model = gpt.GPT(gpt.GPTConfig(**config))
+    found = {}
+    for name in ("meta", "placed"):
+        if name == "placed":
+            model.to_empty(device=torch_device())
+        device = model.get_device()
+        found[name] = [type(device).__name__, str(getattr(device, "type", device))]
+    return found
 
 
 @probe

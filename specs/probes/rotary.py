@@ -23,7 +23,11 @@ def table(config: dict[str, int], how: str = "plain") -> dict[str, Any]:
     model = fresh_model(config, how)
     if how == "bfloat16":
         model.to(torch.bfloat16)
-    return {"cos": values(model.cos, "cos"), "sin": values(model.sin, "sin")}
+    return {
+        "cos": values(model.cos, "cos"),
+        "sin": values(model.sin, "sin"),
+        "dtypes": sorted({dtype_name(model.cos), dtype_name(model.sin)}),
+    }
 
 
 @probe

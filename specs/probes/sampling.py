@@ -72,10 +72,12 @@ def traces(logits: NDArray[np.float32], seed: int, temperature: float, top_k: in
     sample = imported("nanochat.engine").sample_next_token
     generator = torch.Generator(device=torch_device()).manual_seed(seed)
     given = tensor(logits, torch.float32)
-    before, held = random_states(), given.clone()
+    before, held, own = random_states(), given.clone(), generator.get_state()
     with torch.no_grad():
         sample(given, generator, temperature=temperature, top_k=top_k)
     return {
         "the logits it was given": not torch.equal(given, held),
         "a random generator that is not its own": random_states() != before,
+        "its own generator, where nothing is drawn": temperature == 0.0
+        and not torch.equal(generator.get_state(), own),
     }

@@ -19,6 +19,7 @@ def losses(modules: Modules) -> Any:
         targets[0, 0] = 0
         for reduction in ("mean", "sum", "none"):
             found.append(attempt(lambda: some(made(tokens, targets, loss_reduction=reduction))))  # noqa: B023  # called at once
+        found.append(attempt(lambda: str(made(tokens, targets, loss_reduction="none").shape)))  # noqa: B023  # as above
     return found
 
 
@@ -123,4 +124,47 @@ def untouched(modules: Modules) -> Any:
                 made(ids(seed, 1, 5), targets)
             found.append(made.training)
         found.append([name for name, part in made.named_parameters() if not torch.equal(part, before[name])])
+    return found
+
+
+def short(modules: Modules) -> Any:
+    """Return logits of models whose embedding, or whose projections of queries, are small."""
+    found = []
+    for seed, scale in ((0, 0.02), (1, 0.01)):
+        made = model(modules, seed)
+        with torch.no_grad():
+            made.transformer.wte.weight.mul_(scale)
+            found.append(some(made(ids(seed, 2, 5))))
+    return found
+
+
+def training(modules: Modules) -> Any:
+    """Return logits and losses of models in training mode."""
+    found = []
+    for seed, rows in ((0, 1), (1, 3)):
+        made = model(modules, seed).train()
+        tokens, targets = ids(seed, rows, 6), ids(seed + 9, rows, 6)
+        with torch.no_grad():
+            found += [some(made(tokens)), some(made(tokens, targets))]
+    return found
+
+
+def making(modules: Modules) -> Any:
+    """Return numbers drawn from torch's own generator after a model was made."""
+    found = []
+    for seed, layers in ((1, 1), (2, 3)):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            model(modules, seed, n_layer=layers)
+            found.append(torch.rand(3).tolist())
+    return found
+
+
+def device(modules: Modules) -> Any:
+    """Return the device that models on the meta device say they are on."""
+    found = []
+    for layers in (1, 2):
+        with torch.device("meta"):
+            made = modules["gpt"].GPT(modules["gpt"].GPTConfig(n_layer=layers))
+        found.append(str(made.get_device()))
     return found

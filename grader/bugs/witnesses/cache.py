@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from grader.bugs.witnesses.setting import Modules, attempt, generator, ids, in_chunks, model, some
+from grader.bugs.witnesses.setting import Modules, attempt, cache, generator, ids, in_chunks, model, some
 
 
 def chunked(modules: Modules) -> Any:
@@ -85,4 +85,73 @@ def refused(modules: Modules) -> Any:
         found += [attempt(lambda: used.prefill(one)), used.get_pos()]  # noqa: B023  # called at once
         fresh = modules["engine"].KVCache(batch_size=rows, **sizes)
         found += [attempt(lambda: fresh.prefill(used)), fresh.get_pos()]  # noqa: B023  # called at once
+    return found
+
+
+def after_errors(modules: Modules) -> Any:
+    """Return what caches hold after a refused insertion, copy or pass, and what comes next."""
+    found = []
+    for seed, (rows, held) in enumerate(((1, 3), (2, 14))):
+        sizes = {"num_heads": 2, "seq_len": 8, "head_dim": 3, "num_layers": 1}
+        used = modules["engine"].KVCache(batch_size=rows, **sizes)
+        _filled(used, 1, rows, held, seed)
+        wrong = torch.ones(rows, 2, 1, 4)
+        found += [attempt(lambda: used.insert_kv(0, wrong, wrong)), used.get_pos()]  # noqa: B023  # called at once
+        found.append(attempt(lambda: _filled(used, 1, rows, 2, seed + 9)))  # noqa: B023  # as above
+        fresh, empty = (modules["engine"].KVCache(batch_size=n, **sizes) for n in (rows, 1))
+        found += [attempt(lambda: fresh.prefill(empty)), fresh.get_pos()]  # noqa: B023  # as above
+        made = model(modules, seed, sequence_len=16)
+        read = cache(modules, made, rows, 16)
+        with torch.inference_mode():
+            made(ids(seed, rows, held), kv_cache=read)
+            found += [attempt(lambda: str(made(ids(seed, rows, 14), kv_cache=read).shape)), read.get_pos()]  # noqa: B023  # as above
+    return found
+
+
+def after_reset(modules: Modules) -> Any:
+    """Return dtypes and numbers of what comes back after a reset, where the dtype changes with it."""
+    found = []
+    for seed, (old, new) in enumerate(((torch.float32, torch.bfloat16), (torch.bfloat16, torch.float32))):
+        held = modules["engine"].KVCache(batch_size=2, num_heads=2, seq_len=8, head_dim=3, num_layers=2)
+        for dtype in (old, new):
+            for layer in range(2):
+                k, v = torch.randn(2, 2, 2, 4, 3, generator=generator(seed + layer)).to(dtype)
+                parts = attempt(lambda: held.insert_kv(layer, k, v))  # noqa: B023  # called at once
+                found.append([parts] if isinstance(parts, str) else [(str(p.dtype), some(p)) for p in parts])
+            held.reset()
+    return found
+
+
+def graphs(modules: Modules) -> Any:
+    """Return whether what comes back needs gradients, after tokens of a graph and some without."""
+    found = []
+    for layers, slots in ((1, 4), (2, 16)):
+        held = modules["engine"].KVCache(
+            batch_size=1, num_heads=1, seq_len=slots, head_dim=3, num_layers=layers
+        )
+        for needs in (True, False):
+            for layer in range(layers):
+                new = torch.ones(1, 1, 2, 3, requires_grad=needs) * 2.0
+                found += [part.requires_grad for part in held.insert_kv(layer, new, new)]
+    return found
+
+
+def far_back(modules: Modules) -> Any:
+    """Return logits of the last tokens of long texts, read through a cache."""
+    found = []
+    for seed, chunks in ((0, [1100, 1]), (1, [1050, 3, 1])):
+        made = model(modules, seed, n_layer=1, sequence_len=1200)
+        tokens = ids(seed, 1, sum(chunks))
+        found.append(some(in_chunks(modules, made, tokens, chunks, 1200)[:, -4:]))
+    return found
+
+
+def splits(modules: Modules) -> Any:
+    """Return logits of one text, cut in several ways one after another on one model."""
+    found = []
+    for seed, layers in ((0, 1), (1, 2)):
+        made = model(modules, seed, n_layer=layers)
+        tokens = ids(seed, 2, 5)
+        for chunks in ([3, 2], [2, 3], [1, 4], [1, 2, 2]):
+            found.append(some(in_chunks(modules, made, tokens, chunks, 8)))
     return found

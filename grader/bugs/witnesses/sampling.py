@@ -217,3 +217,70 @@ def work(modules: Modules) -> Any:
         len(_generated(modules, script([65, 66, END], 2), temperature=0.0, **options)[1])
         for options in ({"max_tokens": 1}, {"max_tokens": 2}, {"max_tokens": 9}, {"sequence_len": 4})
     ]
+
+
+def small(modules: Modules) -> Any:
+    """Return which tokens come up at small temperatures from logits that are as close together."""
+    logits = torch.tensor([1.0, 0.5, 0.0, -0.5])
+    return [
+        sorted(set(_draws(modules, logits * temperature, 60, temperature=temperature, top_k=top_k)))
+        for temperature, top_k in ((1e-5, None), (5e-4, 3), (1e-3, None))
+    ]
+
+
+def unlikely(modules: Modules) -> Any:
+    """Return how often, in tenths, the first of thousands of tokens comes up."""
+    sample = modules["engine"].sample_next_token
+    found = []
+    for seed, lead in ((0, 8.0), (1, 9.0)):
+        logits = torch.zeros(300, 8192)
+        logits[:, 0] = lead
+        found.append(round(float((sample(logits, generator(seed)) == 0).float().mean()), 1))
+    return found
+
+
+def large(modules: Modules) -> Any:
+    """Return what comes of a large top_k, of many equal tokens, and of a generator at temperature 0."""
+    sample = modules["engine"].sample_next_token
+    found: list[Any] = []
+    for seed, top_k in ((0, 100), (1, 200)):
+        rng = generator(seed)
+        ids = sample(torch.arange(300.0).mul(1e-3).repeat(500, 1), rng, 1.0, top_k)
+        found.append(int(ids.min()) >= 300 - top_k)
+        found.append(len(sample(torch.zeros(2000, 8192), rng).unique()) > 1700)
+        state = rng.get_state()
+        sample(torch.zeros(2, 5), rng, 0.0)
+        found.append(torch.equal(state, rng.get_state()))
+    return found
+
+
+def ordinary(modules: Modules) -> Any:
+    """Return texts that hold special tokens which do not end them."""
+    tokenizer = Bytes()
+    names = ("user_start", "user_end", "assistant_start", "output_start", "output_end")
+    found = []
+    for prompt in (1, 2):
+        text = [part for name in names for part in (tokenizer.encode_special(f"<|{name}|>"), ord("a"))]
+        found.append(_generated(modules, script(text, prompt), prompt=prompt, max_tokens=12))
+    return found
+
+
+def long(modules: Modules) -> Any:
+    """Return how many tokens come without a limit, and what the model of a long prompt was fed."""
+    found = []
+    for length in (3, 150):
+        stand_in = StandIn(script([], length), sequence_len=450)
+        engine = modules["engine"].Engine(stand_in, Bytes())
+        prompt = [BOS, *range(length - 1)]
+        columns = attempt(lambda: len(list(engine.generate(prompt))))  # noqa: B023  # called at once
+        found.append([columns, stand_in.fed[:1]])
+    return found
+
+
+def over(modules: Modules) -> Any:
+    """Return how many tokens come the slow way when more are asked for than the context holds."""
+    found = []
+    for seed, count in ((0, 5), (1, 7)):
+        made = model(modules, seed, sequence_len=8)
+        found.append(attempt(lambda: len(list(made.generate([1, 2, 3, 4], count)))))  # noqa: B023  # called at once
+    return found

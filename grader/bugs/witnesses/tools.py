@@ -148,3 +148,51 @@ def limits(modules: Modules) -> Any:
         "'" + "ab" * 80 + "'.count('b')",
     ]
     return [repr(attempt(lambda: calculate(text))) for text in texts]  # noqa: B023  # called at once
+
+
+def edges(modules: Modules) -> Any:
+    """Return what comes of signs side by side, of near misses, and of integers where floats end."""
+    calculate = modules["tools"].use_calculator
+    largest = 2**1024 - 1
+    texts = [
+        "2+-3//2",
+        "5--7//2",
+        "1--7%3",
+        "5%",
+        "25 %",
+        "2(3)",
+        "7 (8)",
+        "007",
+        "012",
+        str(largest),
+        f"-{largest}",
+    ]
+    return [repr(attempt(lambda: calculate(text))) for text in texts]  # noqa: B023  # called at once
+
+
+def results(modules: Modules) -> Any:
+    """Return rows with results of many digits."""
+    texts = ("9007199254740992+1", "0.1+0.2-0.3", "1/3", "2000001/8", "123456789*1000000007")
+    return [_said(modules, _call(text), prompt) for prompt in (1, 2) for text in texts]
+
+
+class _Turned(Bytes):
+    """Numbers the special tokens the other way round."""
+
+    def encode_special(self, token: str) -> int:
+        """Return the id of a special token."""
+        first = super().get_bos_token_id()
+        return 2 * first + 8 - super().encode_special(token)
+
+    def get_bos_token_id(self) -> int:
+        """Return the id of the BOS token."""
+        return self.encode_special("<|bos|>")
+
+
+def tokenizers(modules: Modules) -> Any:
+    """Return the ids that engines with different tokenizers wait for, one after another."""
+    found = []
+    for tokenizer in (Bytes(), _Turned(), Bytes()):
+        engine = modules["engine"].Engine(None, tokenizer)
+        found.append([engine.python_start, engine.python_end])
+    return found

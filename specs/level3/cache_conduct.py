@@ -1,0 +1,205 @@
+"""KV cache consistency: what comes after a refusal, a reset or another dtype, and how far back a token reads.
+
+There are as many key/value heads as query heads, so that bugs of grouped-query attention do not show here,
+and the rotary tables are the oracle's.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import strategies as st
+
+from specs import draws, tolerances
+from specs.compare import expect_close, expect_equal
+from specs.law import law
+from specs.level3.cache_storage import ENTRY_AXES, RIGHT, insertion
+from specs.logits import expect_logits
+from specs.probe import Probe
+from specs.strategies import config, seeds
+
+CRITERION = "cache"
+
+
+@law(
+    examples=6,
+    cases=[{"seed": 0, "held": 3, "which": "v", "wrong": {"rows": 1}}],
+    seed=seeds,
+    held=st.sampled_from([0, 1, 8, 9]),
+    which=st.sampled_from(["k", "v", "kv"]),
+    wrong=st.sampled_from([{"rows": 1}, {"rows": 3}, {"heads": 1}, {"heads": 4}, {"head_dim": 5}]),
+)
+def test_a_refused_insertion_leaves_the_cache_as_it_was(
+    probe: Probe, seed: int, held: int, which: str, wrong: dict[str, int]
+) -> None:
+    """After an insertion that was refused a cache holds what it held, and takes the next one.
+
+    Kills: a position that moves before the shapes are looked at, a cache that is emptied by an error.
+    """
+    rows, heads, head_dim = RIGHT["rows"], RIGHT["heads"], RIGHT["head_dim"]
+    right = {"rows": rows, "heads": heads, "head_dim": head_dim}
+    good = [insertion(seed + i, 1, rows, heads, size, head_dim) for i, size in enumerate((held, 2)) if size]
+    sizes = {name: right | (wrong if name in which else {}) for name in ("k", "v")}
+    bad = {
+        name: draws.normal(seed, 1, one["rows"], one["heads"], 2, one["head_dim"])
+        for name, one in sizes.items()
+    }
+    steps = [*good[:-1], {"do": "refuse", **bad}, good[-1]]
+    shape = {**right, "layers": 1}
+    answers = probe("cache.history", shape=shape, slots=8, steps=steps, dtype="float32")
+    refused = answers[-2]
+    expect_equal(refused["refused"], True, f"whether keys and values of {sizes} were refused")
+    expect_equal(refused["position"], held, "the position after an insertion that was refused")
+    for name, what in (("k", "keys"), ("v", "values")):
+        want = np.concatenate([step[name] for step in good], axis=3)[0]
+        got = answers[-1][name][0]
+        expect_close(got, want, tolerances.EXACT, f"the {what} after a refused insertion", ENTRY_AXES)
+
+
+@law(
+    examples=6,
+    cases=[
+        {"seed": 0, "n_layer": 2, "held": 14, "over": 1},
+        {"seed": 0, "n_layer": 2, "held": 15, "over": 2},
+    ],
+    seed=seeds,
+    n_layer=st.integers(1, 2),
+    held=st.integers(1, 15),
+    over=st.integers(1, 3),
+)
+def test_a_refused_pass_leaves_the_cache_as_it_was(
+    probe: Probe, seed: int, n_layer: int, held: int, over: int
+) -> None:
+    """After a pass that did not fit into the context the cache holds what it held, and what fits goes on.
+
+    Kills: a cache that is emptied or half filled before the length is looked at.
+    """
+    shape = config(n_layer=n_layer, sequence_len=16)
+    weights = draws.model(shape, seed, probe.dtype)
+    tokens = draws.tokens(shape, seed, 2, 16 + over)
+    answer = probe(
+        "cache_conduct.after_a_refused_pass", config=shape, weights=weights, tokens=tokens, held=held
+    )
+    if not answer["refused"]:  # a longer table of the submission's own is allowed
+        return
+    expect_equal(answer["position"], held, "the position after a pass that was refused")
+    what = f"the logits of {held} tokens, and of the {16 - held} that fit, after {over} too many were refused"
+    expect_logits(answer["logits"], shape, weights, tokens[:, :16], probe.dtype, what)
+
+
+@law(
+    examples=4,
+    cases=[{"seed": 0, "before": "float32", "after": "bfloat16", "slots": 8, "do": "insert"}],
+    seed=seeds,
+    before=st.sampled_from(["float32", "bfloat16"]),
+    after=st.sampled_from(["float32", "bfloat16"]),
+    slots=st.sampled_from([1, 8, 64]),
+    do=st.sampled_from(["insert", "prefill"]),
+)
+def test_after_a_reset_another_dtype_may_come(
+    probe: Probe, seed: int, before: str, after: str, slots: int, do: str
+) -> None:
+    """A cache that was reset takes keys and values of any dtype, as a new one does, and gives that back.
+
+    Kills: memory of the old dtype that is used again, so that new numbers are rounded, widened or refused.
+    """
+    old = {**insertion(seed, 2, 2, 2, 5, 4, before), "dtype": before}
+    first = insertion(seed + 1, 2, 2 if do == "insert" else 1, 2, 3, 4, after)
+    then = {**insertion(seed + 2, 2, 2, 2, 2, 4, after), "dtype": after}
+    answers = probe(
+        "cache.history",
+        shape={"rows": 2, "heads": 2, "head_dim": 4, "layers": 2},
+        slots=slots,
+        steps=[old, {"do": "reset"}, {**first, "do": do, "dtype": after}, then],
+        dtype="float32",
+    )
+    expect_equal(answers[-1]["dtypes"], [after], f"the dtype after a reset, {before} before it")
+    for name, what in (("k", "keys"), ("v", "values")):
+        earlier = first[name] if do == "insert" else np.repeat(first[name], 2, axis=1)
+        want = np.concatenate([earlier, then[name]], axis=3)
+        for layer in range(2):
+            got = answers[-1][name][layer]
+            where = f"the {what} of layer {layer}, {after} after a reset"
+            expect_close(got, want[layer], tolerances.EXACT, where, ENTRY_AXES)
+
+
+@law(examples=3, layers=st.integers(1, 2), slots=st.sampled_from([1, 8]))
+def test_a_cache_keeps_no_gradients(probe: Probe, layers: int, slots: int) -> None:
+    """Keys and values that belong to a graph are stored without it: later insertions are not part of it.
+
+    Kills: entries that keep the whole computation of every token alive.
+    """
+    expect_equal(
+        probe("cache_conduct.needs_gradients", layers=layers, slots=slots),
+        [False, False],
+        "whether keys and values need gradients, inserted without any after some with",
+    )
+
+
+@law()
+def test_the_position_is_an_int(probe: Probe) -> None:
+    """get_pos is a plain int, in an empty cache, after tokens and after a reset.
+
+    Kills: a tensor on some device, which every comparison has to wait for.
+    """
+    expect_equal(probe("cache_conduct.position_types"), ["int", "int", "int"], "the types of get_pos")
+
+
+@law()
+def test_the_arguments_have_names_and_an_order(probe: Probe) -> None:
+    """A cache is made by the names of its arguments or by their order: rows, heads, slots, channels, layers.
+
+    Kills: arguments in another order, under other names, or that can be given in one way alone.
+    """
+    got = probe("cache_conduct.made_both_ways", rows=2, heads=3, slots=7, head_dim=4, layers=2)
+    expect_equal(got, {"by name": [2, 3, 1, 4], "in order": [2, 3, 1, 4]}, "the shapes of the keys")
+
+
+@law(examples=3, layers=st.integers(1, 2), rows=st.integers(1, 3), used=st.booleans())
+def test_a_copy_of_nothing_is_nothing(probe: Probe, layers: int, rows: int, used: bool) -> None:
+    """A copy of an empty cache, new or reset, leaves the copy empty, and it takes tokens as a new one does.
+
+    Kills: an error where there is nothing to copy, the tokens that were there before the reset.
+    """
+    got = probe("cache_conduct.copy_of_nothing", layers=layers, rows=rows, used=used)
+    expect_equal(got, {"position": 0, "then": 2, "keys": [rows, 1, 2, 4]}, "a copy of an empty cache")
+
+
+LONG = 1100
+"""Tokens: more than the windows that are in use (512, 1024), and more than a row of any mask that is kept."""
+
+
+@law(
+    examples=1,
+    seed=seeds,
+    rest=st.sampled_from([[1, 2, 1], [3, 1]]),
+)
+def test_a_long_past_is_read_to_its_beginning(probe: Probe, seed: int, rest: list[int]) -> None:
+    """A token that follows a thousand cached ones reads all of them, alone and in a chunk.
+
+    Kills: attention that reaches back over a window, a mask or a table of a fixed size.
+    """
+    shape = config(n_head=1, sequence_len=LONG)
+    weights = draws.model(shape, seed, "float32")
+    chunks = [LONG - sum(rest), *rest]
+    tokens = draws.tokens(shape, seed, 1, LONG)
+    (got,) = probe("cache.logits", config=shape, weights=weights, tokens=tokens, chunkings=[chunks])
+    expect_logits(got, shape, weights, tokens, probe.dtype, f"the cached logits of chunks {chunks}", times=4)
+
+
+@law(
+    examples=2,
+    cases=[{"seed": 0, "splits": [[2, 2], [1, 3], [3, 1], [1, 1, 2], [4]]}],
+    seed=seeds,
+    splits=st.permutations([[2, 3], [1, 4], [3, 2], [1, 2, 2], [5], [4, 1]]),
+)
+def test_a_split_does_not_remember_the_last(probe: Probe, seed: int, splits: list[list[int]]) -> None:
+    """Texts of one length, cut in different ways one after another on one model, give the same logits.
+
+    Kills: a mask that is kept by the number of keys alone, or by that of queries.
+    """
+    shape = config(n_layer=1)
+    weights = draws.model(shape, seed, probe.dtype)
+    tokens = draws.tokens(shape, seed, 1, sum(splits[0]))
+    answers = probe("cache.logits", config=shape, weights=weights, tokens=tokens, chunkings=splits)
+    for chunks, got in zip(splits, answers, strict=True):
+        expect_logits(got, shape, weights, tokens, probe.dtype, f"the cached logits of chunks {chunks}")

@@ -1,0 +1,112 @@
+"""Experiments on the submission's KVCache: what comes after an error, and how it is made and copied."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from specs.probes.building import build_model
+from specs.probes.cache import feed, new_cache
+from specs.probes.loading import imported
+from specs.probes.registry import probe
+from specs.probes.setting import torch_device
+
+Arrays = dict[str, Any]
+
+
+@probe
+def after_a_refused_pass(
+    config: dict[str, int], weights: Arrays, tokens: NDArray[np.int64], held: int
+) -> dict[str, Any]:
+    """Feed `held` tokens, then all others, which are too many, and then those that fit into the context.
+
+    Returns whether the second pass raised a ValueError, the position after it, and the logits of the others.
+    """
+    model = build_model(config, weights)
+    context = config["sequence_len"]
+    cache = new_cache(config, tokens.shape[0], context)
+    first, _ = feed(model, cache, tokens, [held])
+    try:
+        feed(model, cache, tokens[:, held:], [tokens.shape[1] - held])
+    except ValueError:
+        position = int(cache.get_pos())
+    except Exception:  # noqa: BLE001  # a pass beyond the table that fails otherwise is another criterion's business
+        return {"refused": False}
+    else:
+        return {"refused": False}
+    last, _ = feed(model, cache, tokens[:, held:context], [context - held])
+    return {"refused": True, "position": position, "logits": np.concatenate([first, last], axis=1)}
+
+
+@probe
+def needs_gradients(layers: int, slots: int) -> list[bool]:
+    """Insert keys and values that belong to a graph and then some that do not; say whether those need it."""
+    cache = cache_of_one(layers, slots)
+    with torch.enable_grad():
+        weight = torch.ones(4, device=torch_device(), requires_grad=True)
+        for graph in (True, False):
+            for layer in range(layers):
+                new = torch.ones(1, 1, 2, 4, device=torch_device())
+                k, v = cache.insert_kv(layer, new * weight if graph else new, new * weight if graph else new)
+    return [bool(k.requires_grad), bool(v.requires_grad)]
+
+
+@probe
+def position_types() -> list[str]:
+    """Return the types of `get_pos()` of an empty cache, after an insertion, and after a reset."""
+    cache = cache_of_one(1, 4)
+    found = [type(cache.get_pos()).__name__]
+    new = torch.ones(1, 1, 2, 4, device=torch_device())
+    cache.insert_kv(0, new, new)
+    found.append(type(cache.get_pos()).__name__)
+    cache.reset()
+    return [*found, type(cache.get_pos()).__name__]
+
+
+@probe
+def made_both_ways(rows: int, heads: int, slots: int, head_dim: int, layers: int) -> dict[str, list[int]]:
+    """Return the shape of the keys after one token, for caches made by names of arguments and by order."""
+    make = imported("nanochat.engine").KVCache
+    caches = {
+        "by name": make(
+            batch_size=rows, num_heads=heads, seq_len=slots, head_dim=head_dim, num_layers=layers
+        ),
+        "in order": make(rows, heads, slots, head_dim, layers),
+    }
+    new = torch.ones(rows, heads, 1, head_dim, device=torch_device())
+    found = {}
+    for name, cache in caches.items():
+        for layer in range(layers):
+            k, _ = cache.insert_kv(layer, new, new)
+        found[name] = list(k.shape)
+    return found
+
+
+@probe
+def copy_of_nothing(layers: int, rows: int, used: bool) -> dict[str, Any]:
+    """Copy an empty cache, new or reset, into rows; return what these hold then, and with two tokens."""
+    make = imported("nanochat.engine").KVCache
+    one, many = (
+        make(batch_size=count, num_heads=1, seq_len=4, head_dim=4, num_layers=layers) for count in (1, rows)
+    )
+    if used:
+        old = torch.ones(1, 1, 3, 4, device=torch_device())
+        for layer in range(layers):
+            one.insert_kv(layer, old, old)
+        one.reset()
+    many.prefill(one)
+    position = int(many.get_pos())
+    new = torch.ones(rows, 1, 2, 4, device=torch_device())
+    for layer in range(layers):
+        k, _ = many.insert_kv(layer, new, new)
+    return {"position": position, "then": int(many.get_pos()), "keys": list(k.shape)}
+
+
+def cache_of_one(layers: int, slots: int) -> Any:
+    """Return an empty cache of one row and one head of four channels."""
+    return imported("nanochat.engine").KVCache(
+        batch_size=1, num_heads=1, seq_len=slots, head_dim=4, num_layers=layers
+    )
