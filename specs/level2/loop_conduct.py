@@ -31,16 +31,26 @@ def test_importing_training_changes_nothing(probe: Probe) -> None:
 
 @law(examples=2, cases=[{"seed": 0}], seed=seeds)
 def test_training_changes_no_setting(probe: Probe, seed: int) -> None:
-    """No function of training changes a setting that all of the process share.
+    """Training and evaluation change no setting that all of the process share.
 
-    Nor the working folder. Kills: a seed, a number of threads, a default dtype, warning filters or handlers
-    of signals that are set for good, a checkpoint written by going to its folder.
+    Kills: a seed, a number of threads, a default dtype, warning filters or handlers of signals that are set
+    for good.
     """
+    expect_no_setting_changed(
+        probe,
+        seed,
+        ["lr_multiplier", "set_learning_rates", "train_step", "evaluate", "evaluate_bits_per_byte", "fit"],
+    )
+
+
+def expect_no_setting_changed(probe: Probe, seed: int, names: list[str]) -> None:
+    """Require that these functions of training leave shared settings alone."""
     answer = probe(
         "training_conduct.shared_by_training",
         weights=training_draws.weights(seed),
         groups=ALL,
         pairs=training_draws.batches(seed, [(2, 3)] * 2, [None] * 2),
+        names=names,
     )
     for name, changed in answer.items():
         expect(not changed, f"{name} changed {'; '.join(changed)}")

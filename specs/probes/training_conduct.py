@@ -20,8 +20,10 @@ from specs.probes.traces import usual_defaults
 
 
 @probe
-def shared_by_training(weights: Arrays, groups: list[str], pairs: list[Pair]) -> dict[str, list[str]]:
-    """Return by function of `nanochat.train` which shared settings a call changes; most change none."""
+def shared_by_training(
+    weights: Arrays, groups: list[str], pairs: list[Pair], names: list[str]
+) -> dict[str, list[str]]:
+    """Return for each of these functions of `nanochat.train` which shared settings a call of it changes."""
     train = imported("nanochat.train")
     model = SmallModel(weights)
     optimizers = recorders(model, groups, 0.1)
@@ -38,7 +40,7 @@ def shared_by_training(weights: Arrays, groups: list[str], pairs: list[Pair]) ->
             "save_checkpoint": lambda: train.save_checkpoint(Path(folder) / "run", model, optimizers, 1),
             "load_checkpoint": lambda: train.load_checkpoint(Path(folder) / "run", model, optimizers),
         }
-        return {name: _changed_by(call) for name, call in calls.items()}
+        return {name: _changed_by(calls[name]) for name in names}
 
 
 @probe
