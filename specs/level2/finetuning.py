@@ -300,7 +300,7 @@ def test_an_impossible_batch_size_is_refused(probe: Probe, batch_size: int, conv
         what,
         "ValueError",
     )
-    expect_named(raised, ["batch_size", str(batch_size)], what)
+    expect_named(raised, ["batch", str(batch_size)], what)
     expect_equal(
         probe("finetuning.first_batch", batch_size=2, conversations=0), 0, "the batches of no conversations"
     )

@@ -309,9 +309,8 @@ def test_impossible_schedules_are_refused(probe: Probe, step: int, warmup: float
     what = f"lr_multiplier of {arguments}"
     raised = expect_raised(probe.attempt("training.multipliers", questions=[arguments]), what, "ValueError")
     # Of two ratios that are too much together either will do, and their sum.
-    wrong = {"step": [step]} if step < 0 else {"warm": [warmup, warmdown, warmup + warmdown]}
-    names = [f"{value:g}" for value in next(iter(wrong.values()))] + list(wrong)
-    expect_named(raised, names, what)
+    ratios = [f"{value:g}" for value in (warmup, warmdown, warmup + warmdown)]
+    expect_named(raised, ["step", str(step)] if step < 0 else ["warm", *ratios], what)
     probe("training.multipliers", questions=[{"step": abs(step), **shape(10, 0.5, 0.5, 0.0)}])
 
 
