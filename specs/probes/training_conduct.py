@@ -81,6 +81,8 @@ def _changed_by(call: Callable[[], object]) -> list[str]:
         with contextlib.suppress(Exception):
             call()
 
+    # Torch imports parts of itself with the first optimizer, and these add a filter of warnings of their own.
+    tried()
     return changed_by(tried)
 
 
