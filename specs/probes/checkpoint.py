@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import chdir, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -243,8 +243,8 @@ def code_run(parameters: Arrays, recipe: Recipe, gradients: list[Arrays]) -> dic
 
 @contextmanager
 def folder() -> Iterator[Path]:
-    """Give a temporary folder to write into; it is removed afterwards."""
-    with usual_defaults(), tempfile.TemporaryDirectory() as directory:
+    """Give a temporary folder to write into; it is removed afterwards, and the working folder as before."""
+    with usual_defaults(), tempfile.TemporaryDirectory() as directory, chdir("."):
         yield Path(directory)
 
 

@@ -29,7 +29,7 @@ def shared_by_training(
     optimizers = recorders(model, groups, 0.1)
     batches = [tensors(pair) for pair in pairs]
     token_bytes = [1 + place % 3 for place in range(model.config.vocab_size)]
-    with usual_defaults(), tempfile.TemporaryDirectory() as folder, _here():
+    with usual_defaults(), tempfile.TemporaryDirectory() as folder, contextlib.chdir("."):
         calls: dict[str, Callable[[], object]] = {
             "lr_multiplier": lambda: train.lr_multiplier(3, 10, 0.2, 0.3),
             "set_learning_rates": lambda: train.set_learning_rates(optimizers, 0.5),
@@ -82,12 +82,6 @@ def _changed_by(call: Callable[[], object]) -> list[str]:
             call()
 
     # Torch imports parts of itself with the first optimizer, and these add a filter of warnings of their own.
-    tried()
-    return changed_by(tried)
-
-
-@contextlib.contextmanager
-def _here() -> Any:
-    """Come back to the working folder, wherever a call has gone."""
     with contextlib.chdir("."):
-        yield
+        tried()
+    return changed_by(tried)
