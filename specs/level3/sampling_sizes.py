@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from specs.chance import expect_share
-from specs.compare import expect, expect_at_most
+from specs.compare import expect, expect_at_most, expect_equal
 from specs.law import law
 from specs.level3.sampling import ids_of
 from specs.oracles import sampling
@@ -80,3 +80,34 @@ def test_many_unlikely_tokens_are_likely_together(probe: Probe, seed: int) -> No
         what = f"any of {LARGE - 1:,} tokens whose logits are {lead} behind the largest"
         hits = sum(one != seed % LARGE for one in ids)
         expect_share(hits, len(ids), others / (1.0 + others), what)
+
+
+@law(
+    examples=4,
+    temperature=st.sampled_from([0, 0.0, 0.5, 1, 3.0]),
+    top_k=st.sampled_from([None, 1, 2]),
+    height=st.sampled_from([1, 3]),
+)
+def test_the_only_token_is_drawn(probe: Probe, temperature: float, top_k: int | None, height: int) -> None:
+    """From a vocabulary of one token each row gets that one, as ids of shape (rows, 1).
+
+    Kills: an axis squeezed away with the vocabulary, an answer of its own for a single candidate.
+    """
+    logits = np.full((height, 1), -2.5, dtype=np.float32)
+    (got,) = probe("sampling.draw", logits=logits, temperature=temperature, top_k=top_k)
+    what = f"the ids at temperature {temperature} with top_k={top_k} where there is one token"
+    expect_equal(ids_of(got, height), [0] * height, what)
+
+
+@law(examples=3, seed=seeds, temperature=st.integers(0, 4), top_k=st.sampled_from([None, 5]))
+def test_a_temperature_may_be_an_int(probe: Probe, seed: int, temperature: int, top_k: int | None) -> None:
+    """A temperature of 2 draws what one of 2.0 draws from the same generator.
+
+    Kills: whole numbers taken for a switch, or divided by as such.
+    """
+    logits = np.random.default_rng(seed).standard_normal((20, 50)).astype(np.float32)
+    drawn = [
+        ids_of(probe("sampling.draw", logits=logits, seed=seed, temperature=each, top_k=top_k)[0], 20)
+        for each in (temperature, float(temperature))
+    ]
+    expect_equal(drawn[0], drawn[1], f"the ids at temperature {temperature}, against {float(temperature)}")
