@@ -19,6 +19,8 @@ from specs.tool_draws import FAILING, SUCCEEDING, calls, failing_calls, plain_te
 from specs.toolcalls import (
     ASSISTANT_END,
     BOS,
+    OUTPUT_END,
+    OUTPUT_START,
     PYTHON_END,
     PYTHON_START,
     REST,
@@ -36,6 +38,9 @@ from specs.toolcalls import (
 )
 
 CRITERION = "tools"
+
+MARKS = (OUTPUT_START, OUTPUT_END, TOKENIZER.encode_special("<|user_start|>"))
+"""Special tokens that neither end a row nor open or close a block."""
 
 
 @law(examples=20, lead=plain_texts, drawn=calls(), num_samples=st.sampled_from([1, 2, 3]))
@@ -145,7 +150,11 @@ def test_a_result_keeps_all_its_digits(probe: Probe) -> None:
 
 @law(
     examples=12,
-    cases=[{"drawn": call(text, None), "after": list(b"12")} for text in FAILING],
+    cases=[
+        *({"drawn": call(text, None), "after": list(b"12")} for text in FAILING),
+        # Special tokens are part of the expression, as the text that stands for them.
+        *({"drawn": Call((*b"1", token, *b"+1"), None), "after": list(b"12")} for token in MARKS),
+    ],
     drawn=failing_calls,
     after=plain_texts,
 )
