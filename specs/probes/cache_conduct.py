@@ -147,8 +147,8 @@ def cache_of_one(layers: int, slots: int) -> Any:
 @probe
 def losses(
     config: dict[str, int], weights: Arrays, text: NDArray[np.int64], chunks: list[int], training: bool
-) -> NDArray[Any]:
-    """Return the loss (row, position) of each token of a text but the first, fed to a cache in chunks."""
+) -> dict[str, NDArray[Any]]:
+    """Return the loss (row, position) of each token of a text but the first, cached in chunks, and at once."""
     model = build_model(config, weights)
     model.train(training)
     cache = new_cache(config, text.shape[0], config["sequence_len"])
@@ -159,4 +159,7 @@ def losses(
             answer = model(idx, targets, kv_cache=cache, loss_reduction="none")
         pieces.append(values(answer, "the losses").reshape(idx.shape))
         start += size
-    return np.concatenate(pieces, axis=1)
+    with torch.no_grad():
+        whole = model(tensor(text[:, :-1]), tensor(text[:, 1:]), loss_reduction="none")
+    one_pass = values(whole, "the losses").reshape(text.shape[0], -1)
+    return {"cached": np.concatenate(pieces, axis=1), "whole": one_pass}
