@@ -147,19 +147,20 @@ def cache_of_one(layers: int, slots: int) -> Any:
 @probe
 def losses(
     config: dict[str, int], weights: Arrays, text: NDArray[np.int64], chunks: list[int], training: bool
-) -> dict[str, NDArray[Any]]:
-    """Return the loss (row, position) of each token of a text but the first, cached in chunks, and at once."""
+) -> dict[str, Any]:
+    """Return the losses of all tokens but the first, at once, and chunk by chunk through a cache."""
     model = build_model(config, weights)
     model.train(training)
     cache = new_cache(config, text.shape[0], config["sequence_len"])
-    pieces, start = [], 0
-    for size in chunks:
+
+    def of(start: int, size: int, **options: Any) -> NDArray[Any]:
         idx, targets = (tensor(text[:, start + shift : start + shift + size]) for shift in (0, 1))
         with torch.no_grad():
-            answer = model(idx, targets, kv_cache=cache, loss_reduction="none")
-        pieces.append(values(answer, "the losses").reshape(idx.shape))
+            answer = model(idx, targets, loss_reduction="none", **options)
+        return values(answer, "the losses")
+
+    pieces, start = [], 0
+    for size in chunks:
+        pieces.append(of(start, size, kv_cache=cache))
         start += size
-    with torch.no_grad():
-        whole = model(tensor(text[:, :-1]), tensor(text[:, 1:]), loss_reduction="none")
-    one_pass = values(whole, "the losses").reshape(text.shape[0], -1)
-    return {"cached": np.concatenate(pieces, axis=1), "whole": one_pass}
+    return {"whole": of(0, start), "pieces": pieces}
