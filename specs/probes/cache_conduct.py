@@ -149,11 +149,11 @@ def losses(
     config: dict[str, int], weights: Arrays, text: NDArray[np.int64], chunks: list[int], training: bool
 ) -> dict[str, Any]:
     """Return the losses of all tokens but the first, at once, and chunk by chunk through a cache."""
-    model = build_model(config, weights)
-    model.train(training)
     cache = new_cache(config, text.shape[0], config["sequence_len"])
 
     def of(start: int, size: int, **options: Any) -> NDArray[Any]:
+        # A model for each pass: whether one keeps its losses is the business of another criterion.
+        model = build_model(config, weights).train(training)
         idx, targets = (tensor(text[:, start + shift : start + shift + size]) for shift in (0, 1))
         with torch.no_grad():
             answer = model(idx, targets, loss_reduction="none", **options)

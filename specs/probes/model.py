@@ -122,10 +122,9 @@ def gradients_by_reduction(
     config: dict[str, int], weights: Arrays, tokens: NDArray[np.int64], targets: NDArray[np.int64]
 ) -> dict[str, Any]:
     """Return the gradients of the mean, the sum, and the sum of the losses one by one, by every parameter."""
-    model = build_model(config, weights, dtype="float32")
     answers: dict[str, Any] = {}
     for reduction in ("mean", "sum", "none"):
-        model.zero_grad()
+        model = build_model(config, weights, dtype="float32")
         loss_ = model(tensor(tokens), tensor(targets), loss_reduction=reduction).sum()
         if not loss_.requires_grad:
             answers[reduction] = {}
