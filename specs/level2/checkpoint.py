@@ -234,7 +234,7 @@ def test_saving_and_loading_leave_no_traces(
 ) -> None:
     """Saving changes neither model nor optimizers, and loading nothing but what was saved.
 
-    Kills: a model left in evaluation mode, optimizers' memory moved away, parameters replaced.
+    Kills: a model left in evaluation mode, optimizers' memory moved away, parameters replaced or thawed.
     """
     changed = probe(
         "checkpoint.traces",
@@ -338,6 +338,7 @@ def interrupted(
     **more: Any,
 ) -> Any:
     """Return what became of a training that was interrupted after `before` steps."""
+    more.setdefault("other_parameters", parameters(seed + 1))
     return probe(
         "checkpoint.resumed",
         parameters=parameters(seed),
@@ -345,7 +346,6 @@ def interrupted(
         gradients=gradients(seed, before + after),
         rates=rates_of(before + after),
         before=before,
-        other_parameters=parameters(seed + 1),
         other_gradients=gradients(seed + 1, stepped),
         moved=moved,
         **more,

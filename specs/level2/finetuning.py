@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from specs.compare import expect, expect_at_most, expect_equal, expect_raised
+from specs.compare import expect, expect_at_most, expect_equal, expect_named, expect_raised
 from specs.law import law
 from specs.probe import Probe
 
@@ -192,7 +192,9 @@ def test_the_default_limit_is_2048(probe: Probe, length: int) -> None:
 
     Kills: another default, no limit, a limit that only lowers the default.
     """
-    made: list[Row] = [([1 + n % 40 for n in range(length)], [n % 2 for n in range(length)])]
+    made: list[Row] = [
+        ([1 + n % 40 for n in range(length)], [int(n % 3 < 2 or n > 2000) for n in range(length)])
+    ]
     got = probe("finetuning.scripted", rows=made, batch_size=1)
     (batch,) = got["batches"]
     _, want_targets = wanted(made[0])
@@ -289,13 +291,16 @@ def test_conversations_are_not_changed(probe: Probe, made: list[Row], batch_size
 def test_an_impossible_batch_size_is_refused(probe: Probe, batch_size: int, conversations: int) -> None:
     """A `batch_size` below 1 is a ValueError; no conversations give no batches.
 
-    Kills: a loop without end, no batches without a word, one empty batch for no conversations.
+    Kills: a loop without end, no batches without a word, one empty batch for no conversations, a message
+    that does not say what is wrong.
     """
-    expect_raised(
+    what = f"a batch_size of {batch_size}"
+    raised = expect_raised(
         probe.attempt("finetuning.first_batch", batch_size=batch_size, conversations=conversations),
-        f"a batch_size of {batch_size}",
+        what,
         "ValueError",
     )
+    expect_named(raised, ["batch", str(batch_size)], what)
     expect_equal(
         probe("finetuning.first_batch", batch_size=2, conversations=0), 0, "the batches of no conversations"
     )

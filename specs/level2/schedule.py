@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from specs.compare import expect, expect_close, expect_equal, expect_raised
+from specs.compare import expect, expect_close, expect_equal, expect_named, expect_raised
 from specs.law import law
 from specs.oracles import training
 from specs.probe import Probe
@@ -303,14 +303,14 @@ def test_its_arguments_have_names_order_and_defaults(probe: Probe, step: int, nu
 def test_impossible_schedules_are_refused(probe: Probe, step: int, warmup: float, warmdown: float) -> None:
     """Ratios of more than 1 together, ratios below 0 and a negative step are a ValueError; 1 together is not.
 
-    Kills: arguments that are taken as they come.
+    Kills: arguments that are taken as they come, a message that does not say which is wrong.
     """
     arguments = {"step": step, **shape(10, warmup, warmdown, 0.0)}
-    expect_raised(
-        probe.attempt("training.multipliers", questions=[arguments]),
-        f"lr_multiplier of {arguments}",
-        "ValueError",
-    )
+    what = f"lr_multiplier of {arguments}"
+    raised = expect_raised(probe.attempt("training.multipliers", questions=[arguments]), what, "ValueError")
+    # Of two ratios that are too much together either will do, and their sum.
+    ratios = [f"{value:g}" for value in (warmup, warmdown, warmup + warmdown)]
+    expect_named(raised, ["step", str(step)] if step < 0 else ["warm", *ratios], what)
     probe("training.multipliers", questions=[{"step": abs(step), **shape(10, 0.5, 0.5, 0.0)}])
 
 

@@ -62,6 +62,18 @@ def test_table_survives_bfloat16(probe: Probe, head_dim: int, sequence_len: int)
     check_table(probe, head_dim, sequence_len, "bfloat16", tolerances.ROTARY_TABLE_BFLOAT16)
 
 
+@law(examples=2, head_dim=st.sampled_from([2, 8]), sequence_len=st.sampled_from([1, 16]))
+def test_tables_move_with_the_model(probe: Probe, head_dim: int, sequence_len: int) -> None:
+    """The tables are buffers: a model that is moved to another device takes them along.
+
+    The meta device stands for the other one, so that it shows without a GPU.
+    Kills: tables that are plain attributes, which stay behind when the model goes to a GPU.
+    """
+    shape = config(n_head=1, head_dim=head_dim, sequence_len=sequence_len, vocab_size=2)
+    places = probe("rotary.moved", config=shape)
+    expect_equal(places, dict.fromkeys(places, "meta"), "where the model lies after it was moved to meta")
+
+
 @law(
     examples=25,
     seed=seeds,

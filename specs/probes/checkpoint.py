@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import chdir, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,9 @@ from specs.probes.loading import imported
 from specs.probes.registry import probe
 from specs.probes.traces import random_states, torch_defaults, usual_defaults
 from specs.probes.training_state import Arrays, Recipe, Training
+
+FROZEN = "frozen.weight"
+"""The parameter that no optimizer holds."""
 
 
 @probe
@@ -30,11 +33,12 @@ def resumed(
     moved: bool = False,
     buffers: Arrays | None = None,
     other_buffers: Arrays | None = None,
+    other_recipe: Recipe | None = None,
 ) -> dict[str, Any]:
     """Return where training ends that was interrupted after step `before`, and where it would have ended.
 
-    What goes on has a model of `other_parameters` and `other_buffers`, and optimizers that have stepped with
-    `other_gradients`.
+    What goes on has a model of `other_parameters` and `other_buffers`, and optimizers of `other_recipe`, if
+    there is one, that have stepped with `other_gradients`.
     With `moved` the checkpoint is copied elsewhere before it is read, and the first is removed.
     """
     with folder() as directory:
@@ -51,7 +55,7 @@ def resumed(
             shutil.copytree(directory / "run", place)
             shutil.rmtree(directory / "run")
 
-        second = Training(other_parameters, recipe, other_buffers)
+        second = Training(other_parameters, other_recipe or recipe, other_buffers)
         second.walk(other_gradients, [0.3] * len(other_gradients))
         load(place, second)
         loaded = second.parameters(), second.rates(), second.buffers()
@@ -132,6 +136,7 @@ def traces(parameters: Arrays, recipe: Recipe, gradients: list[Arrays], training
             ("loading", second, lambda: load(directory / "run", second)),
         ):
             training.model.train(training_mode)
+            training.model.get_parameter(FROZEN).requires_grad_(False)
             held = dict(training.model.named_parameters())
             before = training.parameters(), training.memory(), training.rates(), gradients_of(training)
             # Moved on first: a submission that seeds them would not change what an earlier call has seeded.
@@ -144,7 +149,7 @@ def traces(parameters: Arrays, recipe: Recipe, gradients: list[Arrays], training
                 changed.append(f"{what}: the mode of the model")
             if any(held[name] is not now for name, now in training.model.named_parameters()):
                 changed.append(f"{what}: parameters replaced by others, which the optimizers do not know")
-            if not all(parameter.requires_grad for parameter in held.values()):
+            if frozen_of(training) != [FROZEN]:
                 changed.append(f"{what}: whether a parameter is trained")
             if what == "saving":
                 after = training.parameters(), training.memory(), training.rates(), gradients_of(training)
@@ -155,6 +160,39 @@ def traces(parameters: Arrays, recipe: Recipe, gradients: list[Arrays], training
                     if repr_of(old) != repr_of(new)
                 ]
         return changed
+
+
+@probe
+def after_a_refusal(
+    parameters: Arrays, others: Arrays, recipe: Recipe, gradients: list[Arrays], refused: str
+) -> dict[str, Any]:
+    """Load a training of `parameters` into one of `others` after a load into the same that was refused.
+
+    `refused` is of a directory without a checkpoint, "empty" or "missing", or of "another" model's. Return
+    what that changed of what it should leave alone, the parameters after the second load, and those later.
+    """
+    with folder() as directory:
+        good = Training(parameters, recipe)
+        good.walk(gradients)
+        save(directory / "good", good, 1)
+        if refused == "empty":
+            (directory / "bad").mkdir()
+        elif refused == "another":
+            shorter = {name: value[:-1] if len(value) > 1 else value for name, value in parameters.items()}
+            save(directory / "bad", Training(shorter, recipe), 2)
+        reader = Training(others, recipe)
+        reader.model.get_parameter(FROZEN).requires_grad_(False)
+        reader.walk(gradients[:1])
+        mode = reader.model.training
+        # Whether it raises is asked elsewhere.
+        with suppress(Exception):
+            load(directory / "bad", reader)
+        changed = [] if reader.model.training == mode else ["the mode of the model"]
+        changed += [] if frozen_of(reader) == [FROZEN] else ["which parameters are frozen"]
+        load(directory / "good", reader)
+        loaded = reader.parameters()
+        reader.walk(gradients)
+        return {"changed": changed, "loaded": loaded, "later": reader.parameters()}
 
 
 @probe
@@ -205,8 +243,8 @@ def code_run(parameters: Arrays, recipe: Recipe, gradients: list[Arrays]) -> dic
 
 @contextmanager
 def folder() -> Iterator[Path]:
-    """Give a temporary folder to write into; it is removed afterwards."""
-    with usual_defaults(), tempfile.TemporaryDirectory() as directory:
+    """Give a temporary folder to write into; it is removed afterwards, and the working folder as before."""
+    with usual_defaults(), tempfile.TemporaryDirectory() as directory, chdir("."):
         yield Path(directory)
 
 
@@ -219,6 +257,11 @@ def save(directory: Any, training: Training, step: int, data_state: Any = None) 
 def load(directory: Any, training: Training) -> Any:
     """Load a training with the submission's function and return its answer."""
     return imported("nanochat.train").load_checkpoint(directory, training.model, training.optimizers)
+
+
+def frozen_of(training: Training) -> list[str]:
+    """Return the names of the parameters that are not trained."""
+    return [name for name, each in training.model.named_parameters() if not each.requires_grad]
 
 
 def gradients_of(training: Training) -> list[Any]:

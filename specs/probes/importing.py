@@ -18,6 +18,8 @@ from specs.probes.registry import probe
 from specs.probes.shared_settings import ON_IMPORT, changed_by
 from specs.probes.traces import resources
 
+_KEPT = ("PATH", "LANG", "TMPDIR")
+
 
 @probe
 def traces(module: str) -> list[str]:
@@ -45,17 +47,22 @@ def traces(module: str) -> list[str]:
 
 @contextlib.contextmanager
 def _elsewhere() -> Iterator[Path]:
-    """Make an empty folder the working folder and the home; yield it."""
-    home, place = os.environ.get("HOME"), Path.cwd()
+    """Make an empty folder the working folder and the home, with few variables around it; yield it.
+
+    A variable that the first import has set already would show no difference.
+    """
+    variables, place = dict(os.environ), Path.cwd()
     with tempfile.TemporaryDirectory() as folder:
+        os.environ.clear()
+        os.environ |= {name: value for name, value in variables.items() if name in _KEPT}
         os.environ["HOME"] = folder
         os.chdir(folder)
         try:
             yield Path(folder)
         finally:
             os.chdir(place)
-            del os.environ["HOME"]
-            os.environ |= {} if home is None else {"HOME": home}
+            os.environ.clear()
+            os.environ |= variables
 
 
 @contextlib.contextmanager

@@ -31,6 +31,14 @@ def table(config: dict[str, int], how: str = "plain") -> dict[str, Any]:
 
 
 @probe
+def moved(config: dict[str, int]) -> dict[str, str]:
+    """Move a fresh model to the meta device; return on which kind of device its tables then lie."""
+    model = fresh_model(config, "plain").to("meta")
+    parts = {"cos": model.cos, "sin": model.sin, "the embedding": model.transformer.wte.weight}
+    return {name: part.device.type for name, part in parts.items()}
+
+
+@probe
 def rotate(
     x: NDArray[np.float32], cos: NDArray[np.float32], sin: NDArray[np.float32], dtype: str = "float32"
 ) -> dict[str, Any]:

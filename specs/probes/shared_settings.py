@@ -7,6 +7,8 @@ earlier call or while a module was imported, shows as well.
 from __future__ import annotations
 
 import contextlib
+import logging
+import os
 import random
 import signal
 import sys
@@ -46,13 +48,23 @@ def settings(when: str) -> dict[str, str]:
         "whether gradients are kept": str(torch.is_grad_enabled()),
         "the warning filters": str([each[0] for each in warnings.filters]),
         "the handlers of signals": str([_name(signal.getsignal(each)) for each in SIGNALS]),
+        "the working folder": _working_folder(),
     }
     more = {
         "the precision of matrix products": torch.get_float32_matmul_precision(),
         "NumPy's handling of errors": str(np.geterr()),
         "the depth of recursion": str(sys.getrecursionlimit()),
+        "the variables of the environment": str(sorted(os.environ.items())),
+        "the log that all share": f"{logging.root.handlers}, level {logging.root.level}",
     }
     return named | (more if when == ON_IMPORT else {})
+
+
+def _working_folder() -> str:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return "one that is no longer there"
 
 
 def _name(handler: object) -> str:
@@ -67,7 +79,7 @@ def unusual() -> Iterator[None]:
     dtype = torch.get_default_dtype()
     # Away from where a seed would put them.
     torch.rand(1), random.random(), np.random.random()
-    with _handled(), warnings.catch_warnings(), np.errstate(all="print"), torch.enable_grad():
+    with _handled(), _without_log(), warnings.catch_warnings(), np.errstate(all="print"), torch.enable_grad():
         try:
             warnings.resetwarnings()
             warnings.simplefilter("always")
@@ -83,6 +95,18 @@ def unusual() -> Iterator[None]:
             torch.set_default_dtype(dtype)
             torch.set_float32_matmul_precision(precision)
             sys.setrecursionlimit(depth)
+
+
+@contextlib.contextmanager
+def _without_log() -> Iterator[None]:
+    """Take the handlers of the log away, without which it is set up but once, and put them back."""
+    handlers, level = logging.root.handlers[:], logging.root.level
+    logging.root.handlers[:] = []
+    try:
+        yield
+    finally:
+        logging.root.handlers[:] = handlers
+        logging.root.setLevel(level)
 
 
 @contextlib.contextmanager

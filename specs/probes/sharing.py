@@ -19,11 +19,15 @@ Arrays = dict[str, NDArray[Any]]
 
 @probe
 def groups(
-    config: dict[str, int], options: dict[str, float], earlier: dict[str, float] | None = None
+    config: dict[str, int],
+    options: dict[str, float],
+    earlier: dict[str, float] | None = None,
+    frozen: str | None = None,
 ) -> dict[str, Any]:
     """Return the names of the model's parameters, and what each group of each optimizer holds.
 
-    With `earlier`, optimizers have been made with these options before.
+    With `earlier`, optimizers have been made with these options before. Parameters whose name begins with
+    `frozen` are not trained; "thawed" are the names of those that are afterwards.
 
     A group is its "kind" (Muon, AdamW or another class), its "parameters" by name, "lr" and "initial_lr"; a
     tensor that is no parameter of the model has the name "?".
@@ -31,6 +35,9 @@ def groups(
     with usual_defaults():
         model = model_of(config)
         names = {id(parameter): name for name, parameter in model.named_parameters()}
+        still = [] if frozen is None else [name for name in names.values() if name.startswith(frozen)]
+        for name in still:
+            model.get_parameter(name).requires_grad_(False)
         if earlier is not None:
             model.setup_optimizers(**earlier)
         optimizers = model.setup_optimizers(**options)
@@ -44,7 +51,8 @@ def groups(
             for optimizer in optimizers
             for group in optimizer.param_groups
         ]
-        return {"names": sorted(names.values()), "groups": found}
+        thawed = [name for name in still if model.get_parameter(name).requires_grad]
+        return {"names": sorted(names.values()), "groups": found, "thawed": thawed}
 
 
 @probe

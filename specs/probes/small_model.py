@@ -104,25 +104,30 @@ Recorder.step.hooked = True  # type: ignore[attr-defined]  # functions take attr
 
 
 class Counted:
-    """Batches that are made and given out one at a time, and counted."""
+    """Batches that are given out one at a time and counted; the first, one object, comes `times` times."""
 
-    def __init__(self, pairs: Iterable[Pair], more: tuple[Any, ...] = ()) -> None:
-        self.pairs = list(pairs)
+    def __init__(self, pairs: Iterable[Pair], more: tuple[Any, ...] = (), times: int = 1) -> None:
+        given = list(pairs)
+        self.pairs = given[:1] * times + given[1:]
         self.more = more
+        self.times = times
         self.taken = 0
         self.given: list[tuple[Tensor, Tensor]] = []
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        batch: tuple[Any, ...] = ()
         while self.taken < len(self.pairs):
             self.taken += 1
-            self.given.append(tensors(self.pairs[self.taken - 1]))
-            yield (*self.given[-1], *self.more)
+            if not 1 < self.taken <= self.times:
+                self.given.append(tensors(self.pairs[self.taken - 1]))
+                batch = (*self.given[-1], *self.more)
+            yield batch
 
     def changed(self) -> bool:
         """Say whether anything that was given out is no longer what it was."""
         return any(
             not torch.equal(part, original)
-            for given, pair in zip(self.given, self.pairs, strict=False)
+            for given, pair in zip(self.given, self.pairs[self.times - 1 :], strict=False)
             for part, original in zip(given, tensors(pair), strict=True)
         )
 

@@ -24,11 +24,13 @@ def steps(
     form: str = "list",
     more: list[Any] | None = None,
     stale: float | None = None,
+    times: int = 1,
 ) -> dict[str, Any]:
     """Return what each of several train steps on one model returned, and what its optimizers saw.
 
     `form` is what the micro-batches of a step come as, `more` stands in each behind inputs and targets, and
-    `stale` is the gradient that every parameter has before the first step.
+    `stale` is the gradient that every parameter has before the first step. The first micro-batch of a step,
+    one object, comes `times` times.
     """
     train_step = imported("nanochat.train").train_step
     model = SmallModel(weights)
@@ -41,7 +43,7 @@ def steps(
     before = moved_random_states()
     answers: list[dict[str, Any]] = []
     for pairs in steps:
-        counted = Counted(pairs, tuple(more or ()))
+        counted = Counted(pairs, tuple(more or ()), times)
         micro_batches: Any = counted if form == "iterable" else iter(counted)
         if form in ("list", "tuple"):
             micro_batches = (list if form == "list" else tuple)(micro_batches)
@@ -135,11 +137,15 @@ def loss_of(
     dropout: float = 0.0,
     form: str = "list",
     more: list[Any] | None = None,
+    times: int = 1,
 ) -> dict[str, Any]:
-    """Return the loss that `evaluate` finds, and what it changed; `more` stands behind inputs and targets."""
+    """Return the loss that `evaluate` finds, and what it changed; `more` stands behind inputs and targets.
+
+    The first batch, one object, comes `times` times.
+    """
     model = SmallModel(weights, dropout)
     evaluate = imported("nanochat.train").evaluate
-    counted = Counted(pairs, tuple(more or ()))
+    counted = Counted(pairs, tuple(more or ()), times)
     return evaluated(model, counted, training, form, lambda batches: evaluate(model, batches))
 
 
@@ -153,12 +159,13 @@ def bits_per_byte(
     form: str = "list",
     as_tensor: bool = False,
     more: list[Any] | None = None,
+    times: int = 1,
 ) -> dict[str, Any]:
     """Return the bits for each byte that `evaluate_bits_per_byte` finds, and what it changed."""
     model = SmallModel(weights, dropout)
     measure = imported("nanochat.train").evaluate_bits_per_byte
     sizes = torch.tensor(token_bytes, device=model.get_device()) if as_tensor else list(token_bytes)
-    counted = Counted(pairs, tuple(more or ()))
+    counted = Counted(pairs, tuple(more or ()), times)
     answer = evaluated(model, counted, training, form, lambda batches: measure(model, batches, sizes))
     if [int(size) for size in sizes] != token_bytes:
         answer["changed"].append("the numbers of bytes")
@@ -216,8 +223,11 @@ def fit(
     lr: float = 0.1,
     training: bool = True,
     dropout: float = 0.0,
+    times: int = 1,
 ) -> dict[str, Any]:
     """Return the history of a training, and everything that could be seen of it from outside.
+
+    Each of the batches, one object, comes `times` times in a row.
 
     Events, in order: ["batch", number], ["validation batch", number], ["validation"], ["step", number].
     """
@@ -225,7 +235,7 @@ def fit(
     model = SmallModel(weights, dropout)
     model.train(training)
     optimizers = recorders(model, groups, lr)
-    log = Log(model, pairs, validation)
+    log = Log(model, pairs, validation, times)
     before = moved_random_states()
     history = train.fit(
         model,
@@ -255,9 +265,12 @@ class Log:
     As a list does, it begins with the first batch again whenever it is iterated anew.
     """
 
-    def __init__(self, model: SmallModel, pairs: list[Pair], validation: list[Pair] | None) -> None:
+    def __init__(
+        self, model: SmallModel, pairs: list[Pair], validation: list[Pair] | None, times: int = 1
+    ) -> None:
         self.model = model
         self.pairs = pairs
+        self.times = times
         self.validation_pairs = validation or []
         self.events: list[list[Any]] = []
         self.told: list[dict[str, Any]] = []
@@ -265,8 +278,10 @@ class Log:
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         for number, pair in enumerate(self.pairs):
-            self.events.append(["batch", number])
-            yield tensors(pair)
+            batch = tensors(pair)
+            for _ in range(self.times):
+                self.events.append(["batch", number])
+                yield batch
 
     def validation(self) -> Any:
         """Return fresh batches for validation."""

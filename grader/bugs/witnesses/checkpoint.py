@@ -136,3 +136,41 @@ def frozen(modules: Modules) -> Any:
             train.load_checkpoint(folder, *models[1])
             found.append(_state(*models[1]))
     return found
+
+
+def options(modules: Modules) -> Any:
+    """Return the groups of optimizers that were made with other values than those that are loaded."""
+    train = modules["train"]
+    found: list[Any] = []
+    for seed, momentum in ((0, 0.3), (1, 0.5)):
+        with tempfile.TemporaryDirectory() as folder:
+            trainings = [_training(seed), _training(seed + 1)]
+            for number, (_, optimizers) in enumerate(trainings):
+                for optimizer in optimizers:
+                    optimizer.param_groups[0]["initial_lr"] = 0.1 + number
+                optimizers[1].param_groups[0]["momentum"] = momentum + 0.1 * number
+            train.save_checkpoint(folder, *trainings[0], 1)
+            train.load_checkpoint(folder, *trainings[1])
+            found += [
+                sorted((name, str(value)) for name, value in group.items() if name != "params")
+                for optimizer in trainings[1][1]
+                for group in optimizer.param_groups
+            ]
+    return found
+
+
+def orders(modules: Modules) -> Any:
+    """Return what becomes of parameters that a model registers in another order."""
+    train = modules["train"]
+    found: list[Any] = []
+    for seed, size in ((0, 2), (1, 3)):
+        with tempfile.TemporaryDirectory() as folder:
+            models = [nn.Module(), nn.Module()]
+            for number, (model, names) in enumerate(zip(models, ("ab", "ba"), strict=True)):
+                for name in names:
+                    value = torch.full((size,), 10.0 * seed + number + (name == "b") * 0.5)
+                    model.register_parameter(name, nn.Parameter(value))
+            train.save_checkpoint(folder, models[0], [], 1)
+            train.load_checkpoint(folder, models[1], [])
+            found.append(sorted((name, each.tolist()) for name, each in models[1].named_parameters()))
+    return found

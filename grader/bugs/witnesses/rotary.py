@@ -59,3 +59,12 @@ def beyond(modules: Modules) -> Any:
         chunks = [6, 2, *[1] * over]
         found.append(attempt(lambda: some(in_chunks(modules, made, tokens, chunks, 32))))  # noqa: B023  # as above
     return found
+
+
+def places(modules: Modules) -> Any:
+    """Return where the tables and a parameter of models lie that were moved to another device."""
+    found = []
+    for seed, length in ((0, 5), (1, 64)):
+        made = model(modules, seed, sequence_len=length).to("meta")
+        found += [part.device.type for part in (made.cos, made.sin, made.lm_head.weight)]
+    return found

@@ -226,3 +226,20 @@ def loop(
         on_step=lambda entry: events.append(["step", entry["step"]]),
         **options,
     )
+
+
+def many(modules: Modules) -> Any:
+    """Return what becomes of many batches, of one that comes again, and of a limit that is an integer."""
+    train = modules["train"]
+    found: list[Any] = []
+    for seed in range(2):
+        model, sizes = Pairs(seed), [1, 2, 3] * 4 + [7]
+        small, large = batch(seed, 1, 2, 2), batch(seed + 1, 4, 5, 20)
+        batches = [small] * 1200 + [large]
+        found.append(attempt(lambda: train.evaluate(model, batches)))  # noqa: B023  # called at once
+        found.append(attempt(lambda: train.evaluate_bits_per_byte(model, batches, sizes)))  # noqa: B023  # called at once
+        with torch.no_grad():
+            model.head.mul_(50)
+        found.append(attempt(lambda: list(train.train_step(model, optimizers(model), [small] * 3, 1))))  # noqa: B023  # called at once
+        found += some(model.rows) + some(model.head)
+    return found

@@ -30,10 +30,6 @@ REALLY_DONE = [
 TEXT_AND_TRAINING: dict[str, list[str]] = {
     "no text": ["data.batches_have_the_contracts_form"],
     "one letter": ["data.batches_have_the_contracts_form", "bytes.each_tokens_bytes_are_counted"],
-    "no training": [
-        "finetuning.inputs_are_int32_and_targets_int64",
-    ],
-    "promises": ["finetuning.inputs_are_int32_and_targets_int64"],
 }
 """Of levels 1 and 2: names, shapes and types, and the bytes of tokens that are single bytes."""
 

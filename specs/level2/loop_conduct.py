@@ -1,0 +1,98 @@
+"""What training does to the process around it, and that it goes through all batches, however many."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import strategies as st
+
+from specs import training_draws
+from specs.compare import expect, expect_close, expect_equal
+from specs.law import law
+from specs.level2.loop import PLAIN, fit
+from specs.oracles import training
+from specs.probe import Probe
+from specs.strategies import seeds
+from specs.tolerances import TRAINING_LOSS
+from specs.training_draws import ALL, VOCABULARY
+
+CRITERION = "loop"
+
+
+@law()
+def test_importing_training_changes_nothing(probe: Probe) -> None:
+    """Importing the module starts nothing, writes nothing, and changes no setting that others share.
+
+    Kills: a seed, the number of threads, a precision, warning filters or variables of the environment set
+    while the module is imported, a folder made for checkpoints.
+    """
+    for changed in probe("importing.traces", module="nanochat.train"):
+        expect(False, f"importing nanochat.train changed {changed}")
+
+
+@law(examples=2, cases=[{"seed": 0}], seed=seeds)
+def test_training_changes_no_setting(probe: Probe, seed: int) -> None:
+    """Training and evaluation change no setting that all of the process share.
+
+    Kills: a seed, a number of threads, a default dtype, warning filters or handlers of signals that are set
+    for good.
+    """
+    expect_no_setting_changed(
+        probe,
+        seed,
+        ["lr_multiplier", "set_learning_rates", "train_step", "evaluate", "evaluate_bits_per_byte", "fit"],
+    )
+
+
+def expect_no_setting_changed(probe: Probe, seed: int, names: list[str]) -> None:
+    """Require that these functions of training leave shared settings alone."""
+    answer = probe(
+        "training_conduct.shared_by_training",
+        weights=training_draws.weights(seed),
+        groups=ALL,
+        pairs=training_draws.batches(seed, [(2, 3)] * 2, [None] * 2),
+        names=names,
+    )
+    for name, changed in answer.items():
+        expect(not changed, f"{name} changed {'; '.join(changed)}")
+
+
+@law(
+    examples=2,
+    cases=[{"seed": 0, "times": times} for times in (2, 1100)],
+    seed=seeds,
+    times=st.sampled_from([3, 20, 70, 300]),
+)
+def test_evaluation_goes_through_all_batches(probe: Probe, seed: int, times: int) -> None:
+    """Evaluation counts every batch, however many there are, also one that comes more than once.
+
+    Here a small batch comes again and again, the same object, and a larger one after it.
+    Kills: an evaluation that ends after a number of batches of its own, batches taken for the same dropped.
+    """
+    weights = training_draws.weights(seed)
+    small, large = training_draws.batch(seed, 1, 2), training_draws.batch(seed, 20, 20)
+    token_bytes = [1 + place % 3 for place in range(VOCABULARY)]
+    batches = [small] * times + [large]
+    for name, more, want in (
+        ("loss_of", {}, training.mean_loss(weights, batches)),
+        (
+            "bits_per_byte",
+            {"token_bytes": token_bytes},
+            training.bits_per_byte(weights, batches, token_bytes),
+        ),
+    ):
+        got = probe(f"training.{name}", weights=weights, pairs=[small, large], times=times, **more)["value"]
+        what = f"{name}, of a batch that comes {times} times and one more"
+        expect_close(np.array([got]), np.array([want]), TRAINING_LOSS, what)
+
+
+@law(examples=2, cases=[{"seed": 0, "num_steps": 130}], seed=seeds, num_steps=st.integers(20, 60))
+def test_a_long_training_makes_all_of_its_steps(probe: Probe, seed: int, num_steps: int) -> None:
+    """A training of many steps makes all of them, also on a batch that comes again and again.
+
+    Kills: a number of steps or batches after which training ends, batches taken for the same dropped.
+    """
+    pair = training_draws.batch(seed, 1, 2)
+    got = fit(probe, seed, [pair], num_steps, options={**PLAIN, "accumulation": 2}, times=2 * num_steps)
+    expect_equal([entry["step"] for entry in got["history"]], list(range(num_steps)), "the steps reported")
+    rows = sum(len(each["inputs"]) for each in got["passes"] if each["gradient"])
+    expect_equal(rows, 2 * num_steps, f"the rows trained on in {num_steps} steps of two batches of one row")
