@@ -24,7 +24,10 @@ TERMINALS = (ASSISTANT_END, BOS)
 TEXT_IDS = 251
 """The hashed script names ids below this: bytes, neither special nor terminal."""
 
-prompts = st.lists(st.integers(0, 255), max_size=9).map(lambda ids: [BOS, *ids])
+prompts = st.lists(st.one_of(st.integers(0, 255), st.sampled_from([BOS, ASSISTANT_END])), max_size=9).map(
+    lambda ids: [BOS, *ids]
+)
+"""A conversation may have turns that ended, and may have ended with one."""
 
 row_counts = st.sampled_from([1, 2, 3, 5])
 

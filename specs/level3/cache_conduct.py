@@ -10,9 +10,10 @@ import numpy as np
 from hypothesis import strategies as st
 
 from specs import draws, tolerances
-from specs.compare import expect_close, expect_equal
+from specs.compare import as_numbers, expect_close, expect_equal
 from specs.law import law
 from specs.level3.cache_storage import ENTRY_AXES, RIGHT, insertion
+from specs.level3.loss import loss_tolerance
 from specs.logits import expect_logits
 from specs.probe import Probe
 from specs.strategies import config, seeds
@@ -53,6 +54,32 @@ def test_a_refused_insertion_leaves_the_cache_as_it_was(
         want = np.concatenate([step[name] for step in good], axis=3)[0]
         got = answers[-1][name][0]
         expect_close(got, want, tolerances.EXACT, f"the {what} after a refused insertion", ENTRY_AXES)
+
+
+@law(examples=3, seed=seeds, layers=st.integers(2, 3), held=st.sampled_from([0, 3]))
+def test_a_refusal_half_way_leaves_the_earlier_layers_as_they_were(
+    probe: Probe, seed: int, layers: int, held: int
+) -> None:
+    """Where the last layer's keys are refused, what the other layers were given in that pass is kept.
+
+    The pass then ends with keys that fit. Kills: an error that takes the pass, or all tokens, back.
+    """
+    rows, heads, head_dim = RIGHT["rows"], RIGHT["heads"], RIGHT["head_dim"]
+    sizes = [size for size in (held, 2, 1) if size]
+    steps = [insertion(seed + i, layers, rows, heads, size, head_dim) for i, size in enumerate(sizes)]
+    got = probe(
+        "cache_conduct.refused_half_way",
+        shape={"rows": rows, "heads": heads, "head_dim": head_dim, "layers": layers},
+        steps=steps,
+        refused_in=len(sizes) - 2,
+        bad=draws.normal(seed, rows, heads + 1, 2, head_dim),
+    )
+    expect_equal(got["refused"], True, "whether keys with a head too many were refused")
+    for name, what in (("k", "keys"), ("v", "values")):
+        want = np.concatenate([step[name] for step in steps], axis=3)
+        for layer in range(layers):
+            where = f"the {what} of layer {layer}, after a refusal in layer {layers - 1}"
+            expect_close(got[name][layer], want[layer], tolerances.EXACT, where, ENTRY_AXES)
 
 
 @law(
@@ -203,3 +230,45 @@ def test_a_split_does_not_remember_the_last(probe: Probe, seed: int, splits: lis
     answers = probe("cache.logits", config=shape, weights=weights, tokens=tokens, chunkings=splits)
     for chunks, got in zip(splits, answers, strict=True):
         expect_logits(got, shape, weights, tokens, probe.dtype, f"the cached logits of chunks {chunks}")
+
+
+@law(
+    examples=4,
+    cases=[{"seed": 0, "n_layer": 2, "held": 3, "length": 4, "training": True}],
+    seed=seeds,
+    n_layer=st.integers(1, 2),
+    held=st.integers(0, 5),
+    length=st.integers(1, 4),
+    training=st.booleans(),
+)
+def test_a_continuation_has_the_losses_of_the_whole_text(
+    probe: Probe, seed: int, n_layer: int, held: int, length: int, training: bool
+) -> None:
+    """Targets may come with a cache, also in training mode: the losses are those of one pass over the text.
+
+    Kills: targets that are not read beside a cache, or shifted by it; a cache left out in training mode.
+    """
+    shape = config(n_layer=n_layer)
+    weights = draws.model(shape, seed, probe.dtype)
+    text = draws.tokens(shape, seed, 2, held + length + 1)
+    chunks = [size for size in (held, length) if size]
+    got = probe(
+        "cache_conduct.losses",
+        config=shape,
+        weights=weights,
+        text=text,
+        chunks=chunks,
+        training=training,
+    )
+    whole = as_numbers(got["whole"], "the losses of one pass")
+    if whole.size != 2 * (held + length):
+        return  # how losses come is the business of another criterion
+    whole = whole.reshape(2, -1)
+    start = 0
+    for size, piece in zip(chunks, got["pieces"], strict=True):
+        what = f"of {size} tokens after {start} in a cache, in {'training' if training else 'evaluation'}"
+        losses = as_numbers(piece, "the losses through a cache")
+        expect_equal(losses.size, 2 * size, f"the number of losses {what}")
+        want = whole[:, start : start + size].reshape(-1)
+        expect_close(losses.reshape(-1), want, loss_tolerance(probe.dtype), f"the losses {what}")
+        start += size

@@ -24,7 +24,10 @@ ENTRY_AXES = ("row", "head", "position", "channel")
 
 @law(
     examples=15,
-    cases=[{"layers": 2, "chunks": [1, 1], "seed": 0, "slots": 4}],
+    cases=[
+        {"layers": 2, "chunks": [1, 1], "seed": 0, "slots": 4},
+        {"layers": 12, "chunks": [2, 1], "seed": 0, "slots": 4},
+    ],
     layers=st.integers(1, 4),
     chunks=compositions(max_total=12),
     seed=seeds,
@@ -35,7 +38,8 @@ def test_the_position_counts_what_every_layer_holds(
 ) -> None:
     """The position is the number of tokens that every layer holds: it moves once, when the last layer is in.
 
-    Kills: a position advanced by the first layer, by every layer, or by one whatever the chunk.
+    Kills: a position advanced by the first layer, by every layer, by a layer that is the last of another
+    model, or by one whatever the chunk.
     """
     steps = [insertion(seed + i, layers, 1, 2, size, 4) for i, size in enumerate(chunks)]
     answers = run(probe, steps, slots)
@@ -172,11 +176,17 @@ def test_any_history_gives_the_tokens_held(
     check_history(answers, steps, rows)
 
 
-@law(examples=6, seed=seeds, dtype=st.sampled_from(["float32", "bfloat16"]), slots=st.sampled_from([1, 8]))
+@law(
+    examples=6,
+    cases=[{"seed": 0, "dtype": dtype, "slots": 1} for dtype in ("float16", "float64")],
+    seed=seeds,
+    dtype=st.sampled_from(["float32", "bfloat16", "float16", "float64"]),
+    slots=st.sampled_from([1, 8]),
+)
 def test_the_cache_keeps_the_dtype(probe: Probe, seed: int, dtype: str, slots: int) -> None:
     """Keys and values come back in the dtype that they were stored in.
 
-    Kills: a cache that is always float32 or always bfloat16.
+    Kills: a cache that is always float32 or always bfloat16, a dtype that is taken for another of its size.
     """
     steps = [insertion(seed, 2, 1, 2, size, 4, dtype) for size in (2, 1)]
     for answer in run(probe, steps, slots, dtype):

@@ -45,6 +45,10 @@ DIGITS = {
     ".5": 0.5,
     "5.": 5.0,
     "123456789.987654321": 123456789.987654321,
+    "1e-305": 1e-305,
+    "1.5e-307/3": 5e-308,
+    "1e300": 1e300,
+    "-1.5e308/1e307": -15.0,
 }
 
 
@@ -52,7 +56,7 @@ DIGITS = {
 def test_a_number_keeps_its_digits(probe: Probe) -> None:
     """A number is read to its last digit, however small, and with an exponent of either case.
 
-    Kills: numbers rounded to some decimals, an exponent that is not known.
+    Kills: numbers rounded to some decimals, an exponent that is not known, tiny numbers that are none.
     """
     for text, want in DIGITS.items():
         expect_value(outcome(probe, text), Expression(text, want, abs(want), False, 2))
@@ -78,6 +82,50 @@ def test_every_escape_is_known(probe: Probe) -> None:
     Kills: one kind of escape forgotten or cut to fewer digits.
     """
     for text, want in ESCAPES.items():
+        expect_equal(outcome(probe, text), want, f"use_calculator({text!r})")
+
+
+COUNTS = {
+    "'ab b'.count(' b')": 1,
+    "'b ab'.count('b ')": 1,
+    "'  a  '.count(' ')": 4,
+    "' a a '.count('  ')": 0,
+    "'e\u0301 \u00e9'.count('\u00e9')": 1,
+    "'\u00e9'.count('e')": 0,
+    "'\ufb01\u00bd\uff11'.count('1')": 0,
+    "'\u00df'.count('ss')": 0,
+    "'" + "\u00e9" * 180 + "'.count('\u00e9')": 180,
+    "'" + "\U0001f642" * 90 + "'.count('\U0001f642\U0001f642')": 45,
+}
+
+
+@law()
+def test_text_is_counted_as_it_stands(probe: Probe) -> None:
+    """Blanks at the ends of a literal count, and no character is taken for another or for several.
+
+    The last two have fewer than 200 characters, though more bytes. Kills: literals that are stripped,
+    normalised or folded before they are counted, a length in bytes.
+    """
+    for text, want in COUNTS.items():
+        expect_equal(outcome(probe, text), want, f"use_calculator({text!r})")
+
+
+REMAINDERS = {
+    "1e20%3": 1.0,
+    "1e17%7.0": 5.0,
+    "-1e20%3": 2.0,
+    "1e16%-7": -3.0,
+    "9007199254740992.0%3": 2.0,
+}
+
+
+@law()
+def test_a_remainder_of_floats_is_exact(probe: Probe) -> None:
+    """The remainder of a large float by a small number is what Python gives, whole and to the last unit.
+
+    Kills: a remainder as what is missing to the product of the rounded quotient.
+    """
+    for text, want in REMAINDERS.items():
         expect_equal(outcome(probe, text), want, f"use_calculator({text!r})")
 
 

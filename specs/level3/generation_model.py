@@ -149,6 +149,80 @@ def test_the_slow_way_does_not_stop_short(probe: Probe, length: int, over: int) 
     expect_equal(len(outcome["tokens"][0]), 8 - length + over, f"the number of tokens, {over} too many")
 
 
+@law(examples=2, cases=[{"token": 0}, {"token": 11}], token=st.integers(0, 11))
+def test_the_slow_way_says_every_id(probe: Probe, token: int) -> None:
+    """GPT.generate draws the first and the last id of the vocabulary like others.
+
+    Kills: an id kept for padding, a draw that never reaches the last one.
+    """
+    weights = draws.model(config(vocab_size=12), 0)
+    weights["transformer.wte.weight"][:] = 1.0
+    for name in weights:
+        if name.endswith("c_proj.weight"):
+            weights[name][:] = 0.0  # so that every text has the same next token
+    weights["lm_head.weight"][:] = 0.0
+    weights["lm_head.weight"][token, :] = 10.0
+    options: list[dict[str, Any]] = [
+        {"max_tokens": 4, "temperature": 0.0},
+        {"max_tokens": 4, "temperature": 0.05},
+        {"max_tokens": 4, "temperature": 0.05, "top_k": 12},
+    ]
+    question = {"config": config(vocab_size=12), "weights": weights, "prompt": [3], "options": options}
+    got = probe("generation.slow", **question)
+    if int(as_numbers(got["logits"], "the logits after the prompt").argmax()) != token:
+        return  # a model that computes otherwise is the business of another criterion
+    for each, text in zip(options, got["tokens"], strict=True):
+        expect_equal(text, [token] * 4, f"the tokens of GPT.generate with {each}, one of them near certain,")
+
+
+SEEDS = (0, 1, 42, 2**16, 2**16 + 42, 2**31 - 1)
+
+
+@law()
+def test_each_seed_gives_a_text_of_its_own(probe: Probe) -> None:
+    """Seeds from zero to the largest of 31 bits give texts of their own, in both ways to generate.
+
+    Kills: a seed of zero taken for none, a seed that is cut to fewer bits.
+    """
+    shape = config(vocab_size=50)
+    options: list[dict[str, Any]] = [{"max_tokens": 30, "temperature": 5.0, "seed": seed} for seed in SEEDS]
+    question = {"config": shape, "weights": draws.model(shape, 0), "prompt": [3], "options": options}
+    expect_all_different(probe("generation.slow", **question)["tokens"], "GPT.generate")
+    logits = np.full(SIZE, -1e4)
+    logits[40:60] = 0.0
+    streams = [
+        probe("generation.stream", prompt=[BOS], script={"logits": logits}, options=each)[0]["tokens"]
+        for each in options
+    ]
+    expect_all_different(streams, "the engine")
+
+
+def expect_all_different(texts: list[Any], what: str) -> None:
+    """Require the text of each of `SEEDS` to differ from the others."""
+    for i, text in enumerate(texts):
+        for j in range(i):
+            expect(
+                text != texts[j],
+                f"{what} gave the same {len(text)} tokens with seeds {SEEDS[j]} and {SEEDS[i]}",
+            )
+
+
+@law(examples=2, seed=seeds, length=st.integers(2, 5))
+def test_two_slow_texts_do_not_meet(probe: Probe, seed: int, length: int) -> None:
+    """Two texts that GPT.generate of one model writes in turn are those that it writes one by one.
+
+    Kills: the text so far, or the generator, kept in the model.
+    """
+    shape = config(vocab_size=50)
+    prompts = [[3, 4], [5]]
+    options: list[dict[str, Any]] = [{"max_tokens": length, "seed": seed + i} for i in range(2)]
+    question = {"config": shape, "weights": draws.model(shape, seed)}
+    got = probe("generation.slow_in_turn", **question, prompts=prompts, options=options)
+    for i, (prompt, each) in enumerate(zip(prompts, options, strict=True)):
+        (alone,) = probe("generation.slow", **question, prompt=prompt, options=[each])["tokens"]
+        expect_equal(got[i], alone, f"the tokens of text {i} of two that GPT.generate writes in turn")
+
+
 @law(seed=seeds, examples=2)
 def test_what_is_not_said_is_as_the_contract_says(probe: Probe, seed: int) -> None:
     """Without them, temperature is 1, top_k is no limit and seed is 42, in each way to sample.

@@ -131,6 +131,45 @@ def test_targets_may_be_a_slice_of_the_text(probe: Probe, seed: int, batch: int,
     )
 
 
+@law(examples=2, seed=seeds, batch=st.integers(1, 2), length=st.integers(1, 5))
+def test_where_no_target_counts_there_is_no_loss(probe: Probe, seed: int, batch: int, length: int) -> None:
+    """If all targets are -1, each loss is zero, and so is their sum; what their mean is, is free.
+
+    Kills: an error or a number that is none for a text of which nothing is to be learned.
+    """
+    shape = config()
+    tokens, targets = draws.tokens(shape, seed, batch, length), np.full((batch, length), -1)
+    weights = draws.model(shape, seed)
+    for reduction, count in (("none", batch * length), ("sum", 1)):
+        (got,) = probe(
+            "model.loss", config=shape, weights=weights, tokens=tokens, targets=[targets], reduction=reduction
+        )
+        got = as_numbers(got, "the loss").reshape(-1)
+        what = f'the loss of {batch * length} targets of -1 with reduction "{reduction}"'
+        expect_close(got, np.zeros(count), tolerances.EXACT, what)
+
+
+@law(examples=2, seed=seeds, batch=st.integers(1, 2), length=st.integers(2, 5))
+def test_every_reduction_has_the_gradient_of_what_it_gives(
+    probe: Probe, seed: int, batch: int, length: int
+) -> None:
+    """The losses one by one, their sum and their mean have one gradient, but for the number of targets.
+
+    Kills: losses that are cut from the model where they come one by one or as a sum.
+    """
+    shape = config()
+    tokens, targets = draws.tokens(shape, seed, batch, length), masked_targets(shape, seed, batch, length)
+    weights = draws.model(shape, seed)
+    got = probe("model.gradients_by_reduction", config=shape, weights=weights, tokens=tokens, targets=targets)
+    counted = int((targets != -1).sum())
+    for name, mean in got["mean"].items():
+        want = as_numbers(mean, f"the gradient of {name}") * counted
+        for reduction in ("sum", "none"):
+            gradient = as_numbers(got[reduction].get(name), f"the gradient of {name}")
+            what = f'the gradient of {name} with reduction "{reduction}", by that of the mean,'
+            expect_close(gradient, want, tolerances.GRADIENT, what)
+
+
 def masked_targets(shape: Config, seed: int, batch: int, length: int) -> np.ndarray:
     """Return random targets of which some, but never all, are -1."""
     targets = draws.tokens(shape, seed + 1, batch, length)

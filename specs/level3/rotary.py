@@ -26,7 +26,11 @@ lengths = st.sampled_from([1, 2, 16, 63, 64, 65, 200, 1024, 2048])
 
 @law(
     examples=12,
-    cases=[{"head_dim": 8, "sequence_len": 16}, {"head_dim": 64, "sequence_len": 2048}],
+    cases=[
+        {"head_dim": 8, "sequence_len": 16},
+        {"head_dim": 64, "sequence_len": 2048},
+        {"head_dim": 4, "sequence_len": 9000},
+    ],
     head_dim=head_dims,
     sequence_len=lengths,
 )

@@ -39,12 +39,14 @@ rows = st.sampled_from([1, 2, 3, 8])
         {"width": 8, "height": 4, "top_k": 3, "seed": 1, "gap": 1.0},
         {"width": 3, "height": 2, "top_k": 3, "seed": 2, "gap": 1.0},
         {"width": 50, "height": 8, "top_k": None, "seed": 3, "gap": 0.01},
+        {"width": 8, "height": 4, "top_k": 3, "seed": 4, "gap": 1e-6},
+        {"width": 8, "height": 4, "top_k": None, "seed": 4, "gap": 1e-6},
     ],
     width=widths,
     height=rows,
     top_k=st.sampled_from([None, 1, 2, 3, 50, 1000]),
     seed=seeds,
-    gap=st.sampled_from([1.0, 0.01]),
+    gap=st.sampled_from([1.0, 0.01, 1e-6]),
 )
 def test_temperature_zero_takes_the_largest_logit(
     probe: Probe, width: int, height: int, top_k: int | None, seed: int, gap: float
@@ -372,6 +374,7 @@ def test_a_tie_at_the_kth_place_admits_no_more_than_k(probe: Probe, seed: int) -
         {"temperature": 1.0, "top_k": None, "seed": 0},
         {"temperature": 0.5, "top_k": 3, "seed": 0},
         {"temperature": 0.0, "top_k": None, "seed": 0},
+        {"temperature": 0.0, "top_k": 3, "seed": 0},
     ],
     temperature=st.sampled_from([0.0, 0.5, 1.0, 2.0]),
     top_k=st.sampled_from([None, 1, 3, 100]),

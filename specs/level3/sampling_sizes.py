@@ -8,12 +8,13 @@ import numpy as np
 from hypothesis import strategies as st
 
 from specs.chance import expect_share
-from specs.compare import expect, expect_at_most
+from specs.compare import expect, expect_at_least, expect_at_most, expect_equal
 from specs.law import law
 from specs.level3.sampling import ids_of
 from specs.oracles import sampling
 from specs.probe import Probe
 from specs.strategies import seeds
+from specs.streams import BOS, SIZE, full_columns
 
 CRITERION = "sampling"
 
@@ -80,3 +81,53 @@ def test_many_unlikely_tokens_are_likely_together(probe: Probe, seed: int) -> No
         what = f"any of {LARGE - 1:,} tokens whose logits are {lead} behind the largest"
         hits = sum(one != seed % LARGE for one in ids)
         expect_share(hits, len(ids), others / (1.0 + others), what)
+
+
+@law(
+    examples=4,
+    temperature=st.sampled_from([0, 0.0, 0.5, 1, 3.0]),
+    top_k=st.sampled_from([None, 1, 2]),
+    height=st.sampled_from([1, 3]),
+)
+def test_the_only_token_is_drawn(probe: Probe, temperature: float, top_k: int | None, height: int) -> None:
+    """From a vocabulary of one token each row gets that one, as ids of shape (rows, 1).
+
+    Kills: an axis squeezed away with the vocabulary, an answer of its own for a single candidate.
+    """
+    logits = np.full((height, 1), -2.5, dtype=np.float32)
+    (got,) = probe("sampling.draw", logits=logits, temperature=temperature, top_k=top_k)
+    what = f"the ids at temperature {temperature} with top_k={top_k} where there is one token"
+    expect_equal(ids_of(got, height), [0] * height, what)
+
+
+@law(examples=3, seed=seeds, temperature=st.integers(0, 4), top_k=st.sampled_from([None, 5]))
+def test_a_temperature_may_be_an_int(probe: Probe, seed: int, temperature: int, top_k: int | None) -> None:
+    """A temperature of 2 draws what one of 2.0 draws from the same generator.
+
+    Kills: whole numbers taken for a switch, or divided by as such.
+    """
+    logits = np.random.default_rng(seed).standard_normal((20, 50)).astype(np.float32)
+    drawn = [
+        ids_of(probe("sampling.draw", logits=logits, seed=seed, temperature=each, top_k=top_k)[0], 20)
+        for each in (temperature, float(temperature))
+    ]
+    expect_equal(drawn[0], drawn[1], f"the ids at temperature {temperature}, against {float(temperature)}")
+
+
+@law(examples=2, seed=seeds, top_k=st.sampled_from([60, 100, 120]))
+def test_an_engine_draws_from_all_of_a_large_top_k(probe: Probe, seed: int, top_k: int) -> None:
+    """Where an engine is told a top_k of a hundred, about all of these come in the long run, and no others.
+
+    Kills: a limit of the engine's own below the one that was asked for.
+    """
+    logits = np.full(SIZE, -1e4)
+    candidates = np.random.default_rng(seed).permutation(200)
+    logits[candidates] = np.arange(200) * -1e-3
+    options = {"num_samples": 20, "max_tokens": 40, "top_k": top_k, "seed": seed}
+    (got,) = probe("generation.stream", prompt=[BOS], script={"logits": logits}, options=options)
+    drawn = {token for column in full_columns(got, 20) for token in column}
+    among = {int(i) for i in candidates[:top_k]}
+    expect(drawn <= among, f"with top_k={top_k} ids were drawn that are not among the {top_k} largest")
+    # Of 120 about equal ids 800 draws miss one with a probability of 0.13 %; a tenth of them, never.
+    what = f"the number of ids that 800 draws with top_k={top_k} gave"
+    expect_at_least(len(drawn), 0.9 * top_k, what)

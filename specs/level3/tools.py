@@ -17,7 +17,10 @@ from specs.probe import Probe
 from specs.strategies import seeds
 from specs.tool_draws import FAILING, SUCCEEDING, calls, failing_calls, plain_texts, segments
 from specs.toolcalls import (
+    ASSISTANT_END,
     BOS,
+    OUTPUT_END,
+    OUTPUT_START,
     PYTHON_END,
     PYTHON_START,
     REST,
@@ -35,6 +38,9 @@ from specs.toolcalls import (
 )
 
 CRITERION = "tools"
+
+MARKS = (OUTPUT_START, OUTPUT_END, TOKENIZER.encode_special("<|user_start|>"))
+"""Special tokens that neither end a row nor open or close a block."""
 
 
 @law(examples=20, lead=plain_texts, drawn=calls(), num_samples=st.sampled_from([1, 2, 3]))
@@ -67,6 +73,22 @@ def test_an_integer_is_written_as_an_integer(probe: Probe, expression: str, resu
     path = path_of([call(expression, result)])
     columns, _ = generate(probe, [path])
     expect_path(columns, 0, path, f"the row that calculates {expression}")
+
+
+@law()
+def test_a_zero_is_written_without_decimals(probe: Probe) -> None:
+    """A float of value zero is written as an integer whatever its sign: -0.0 is 0, or -0.
+
+    Kills: "-0.0" where a person writes 0.
+    """
+    for expression in ("0.0", "-0.0", "0*-1.5", "-0.0/3", "1.5-1.5"):
+        paths = [path_of([call(expression, text)]) for text in ("0", "-0")]
+        columns, _ = generate(probe, paths)
+        row = [column[0] for column in columns]
+        expect(
+            any(row[: len(path.tokens)] == path.tokens for path in paths),
+            f"the row that calculates {expression} reads {spelled(row)}, want {spelled(paths[0].tokens)}",
+        )
 
 
 # Turned by others, the last id would be one that the row samples: whether it can come is sampling's business.
@@ -132,7 +154,11 @@ def test_a_result_keeps_all_its_digits(probe: Probe) -> None:
 
 @law(
     examples=12,
-    cases=[{"drawn": call(text, None), "after": list(b"12")} for text in FAILING],
+    cases=[
+        *({"drawn": call(text, None), "after": list(b"12")} for text in FAILING),
+        # Special tokens are part of the expression, as the text that stands for them.
+        *({"drawn": Call((*b"1", token, *b"+1"), None), "after": list(b"12")} for token in MARKS),
+    ],
     drawn=failing_calls,
     after=plain_texts,
 )
@@ -173,11 +199,33 @@ def test_only_a_closed_block_with_content_counts(probe: Probe, drawn: list[Segme
 
 
 @law(
+    examples=4,
+    cases=[{"earlier": call("6*7", "42"), "text": list(b"1"), "drawn": call("1+1", "2")}],
+    earlier=calls(),
+    text=plain_texts,
+    drawn=calls(),
+)
+def test_a_call_of_the_prompt_is_over(probe: Probe, earlier: Call, text: list[int], drawn: Call) -> None:
+    """A call that the prompt holds from its beginning to its end opens no block and leaves none open.
+
+    Kills: a prompt that is searched for tool tokens, a call of an earlier turn that is made again.
+    """
+    path = path_of([text, [PYTHON_END], drawn, text])
+    prompt = [BOS, *path_of([earlier]).tokens, ASSISTANT_END]
+    columns, masks = generate(probe, [path], prompt=prompt)
+    what = f"the row after the prompt {spelled(prompt)}"
+    expect_path(columns, 0, path, what)
+    expect_masks(masks, 0, path, what)
+
+
+@law(
     examples=25,
     cases=[
         {"drawn": [call("1+1", "2"), call("2+2", "4")]},
         {"drawn": [call("1/0", None), call("2+2", "4")]},
         {"drawn": [call("7/2", "3.5"), list(b"12 "), call("foo", None), call("10/4", "2.5"), list(b"1")]},
+        # A block of 199 tokens.
+        {"drawn": [call("+".join(["1234"] * 40), "49360", as_bytes=True), call("1+1", "2")]},
     ],
     drawn=st.lists(segments, min_size=2, max_size=5),
 )

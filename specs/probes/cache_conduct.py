@@ -13,6 +13,7 @@ from specs.probes.cache import feed, new_cache
 from specs.probes.loading import imported
 from specs.probes.registry import probe
 from specs.probes.setting import torch_device
+from specs.probes.values import tensor, values
 
 Arrays = dict[str, Any]
 
@@ -39,6 +40,37 @@ def after_a_refused_pass(
         return {"refused": False}
     last, _ = feed(model, cache, tokens[:, held:context], [context - held])
     return {"refused": True, "position": position, "logits": np.concatenate([first, last], axis=1)}
+
+
+@probe
+def refused_half_way(
+    shape: dict[str, int], steps: list[dict[str, Any]], refused_in: int, bad: NDArray[np.float32]
+) -> dict[str, Any]:
+    """Insert every step into all layers, but offer the last layer `bad` keys and values first in one of them.
+
+    Returns whether those raised a ValueError, and what each layer gave back in the last step.
+    """
+    cache = imported("nanochat.engine").KVCache(
+        batch_size=shape["rows"],
+        num_heads=shape["heads"],
+        seq_len=8,
+        head_dim=shape["head_dim"],
+        num_layers=shape["layers"],
+    )
+    refused = False
+    for number, step in enumerate(steps):
+        given: dict[str, Any] = {"k": [], "v": []}
+        for layer in range(shape["layers"]):
+            if number == refused_in and layer == shape["layers"] - 1:
+                try:
+                    cache.insert_kv(layer, tensor(bad, torch.float32), tensor(bad, torch.float32))
+                except ValueError:
+                    refused = True
+            k, v = (tensor(step[name][layer], torch.float32) for name in ("k", "v"))
+            k, v = cache.insert_kv(layer, k, v)
+            given["k"].append(values(k, "the keys that insert_kv returned"))
+            given["v"].append(values(v, "the values that insert_kv returned"))
+    return {"refused": refused, **given}
 
 
 @probe
@@ -110,3 +142,25 @@ def cache_of_one(layers: int, slots: int) -> Any:
     return imported("nanochat.engine").KVCache(
         batch_size=1, num_heads=1, seq_len=slots, head_dim=4, num_layers=layers
     )
+
+
+@probe
+def losses(
+    config: dict[str, int], weights: Arrays, text: NDArray[np.int64], chunks: list[int], training: bool
+) -> dict[str, Any]:
+    """Return the losses of all tokens but the first, at once, and chunk by chunk through a cache."""
+    cache = new_cache(config, text.shape[0], config["sequence_len"])
+
+    def of(start: int, size: int, **options: Any) -> NDArray[Any]:
+        # A model for each pass: whether one keeps its losses is the business of another criterion.
+        model = build_model(config, weights).train(training)
+        idx, targets = (tensor(text[:, start + shift : start + shift + size]) for shift in (0, 1))
+        with torch.no_grad():
+            answer = model(idx, targets, loss_reduction="none", **options)
+        return values(answer, "the losses")
+
+    pieces, start = [], 0
+    for size in chunks:
+        pieces.append(of(start, size, kv_cache=cache))
+        start += size
+    return {"whole": of(0, start), "pieces": pieces}

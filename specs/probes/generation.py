@@ -270,6 +270,20 @@ def slow(
     }
 
 
+@probe
+def slow_in_turn(
+    config: dict[str, int], weights: dict[str, Any], prompts: list[list[int]], options: list[dict[str, Any]]
+) -> list[list[int]]:
+    """Return what `GPT.generate` of one model yields for each prompt, in turn, a token at a time."""
+    model = build_model(config, weights, dtype="float32")
+    texts = [model.generate(list(prompt), **each) for prompt, each in zip(prompts, options, strict=True)]
+    found: list[list[int]] = [[] for _ in texts]
+    for _ in range(max(each["max_tokens"] for each in options)):
+        for ids, text in zip(found, texts, strict=True):
+            ids.extend(plain(token) for token in itertools.islice(text, 1))
+    return found
+
+
 def scripted_model(script: dict[str, Any], prompt: int, sequence_len: int, padding: int) -> ScriptedModel:
     """Return a model that follows `script`, with `padding` rows of vocabulary that the tokenizer has not.
 

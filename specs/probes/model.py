@@ -118,6 +118,26 @@ def gradients(
 
 
 @probe
+def gradients_by_reduction(
+    config: dict[str, int], weights: Arrays, tokens: NDArray[np.int64], targets: NDArray[np.int64]
+) -> dict[str, Any]:
+    """Return the gradients of the mean, the sum, and the sum of the losses one by one, by every parameter."""
+    answers: dict[str, Any] = {}
+    for reduction in ("mean", "sum", "none"):
+        model = build_model(config, weights, dtype="float32")
+        loss_ = model(tensor(tokens), tensor(targets), loss_reduction=reduction).sum()
+        if not loss_.requires_grad:
+            answers[reduction] = {}
+            continue
+        loss_.backward()
+        answers[reduction] = {
+            name: None if parameter.grad is None else values(parameter.grad, f"the gradient of {name}")
+            for name, parameter in model.named_parameters()
+        }
+    return answers
+
+
+@probe
 def in_training_mode(
     config: dict[str, int], weights: Arrays, tokens: NDArray[np.int64], targets: NDArray[np.int64]
 ) -> dict[str, Any]:

@@ -168,3 +168,36 @@ def device(modules: Modules) -> Any:
             made = modules["gpt"].GPT(modules["gpt"].GPTConfig(n_layer=layers))
         found.append(str(made.get_device()))
     return found
+
+
+def deep(modules: Modules) -> Any:
+    """Return logits of models with more layers than small ones have."""
+    found = []
+    for seed, layers in ((0, 10), (1, 13)):
+        with torch.no_grad():
+            found.append(some(model(modules, seed, n_layer=layers)(ids(seed, 2, 5))))
+    return found
+
+
+def many_tokens(modules: Modules) -> Any:
+    """Return logits after ids of a large vocabulary."""
+    found = []
+    for seed, vocabulary in ((0, 50304), (1, 40000)):
+        made = model(modules, seed, vocab_size=vocabulary, n_layer=1, n_embd=8)
+        tokens = torch.tensor([[1, 32767, 32768, vocabulary - 1]])
+        with torch.no_grad():
+            found.append(attempt(lambda: some(made(tokens))))  # noqa: B023  # called at once
+    return found
+
+
+def reduced_gradients(modules: Modules) -> Any:
+    """Return the gradient of the embedding by the sum of what each reduction gives."""
+    found = []
+    for seed, rows in ((0, 1), (1, 3)):
+        for reduction in ("sum", "none"):
+            made = model(modules, seed)
+            losses_ = made(ids(seed, rows, 6), ids(seed + 9, rows, 6), loss_reduction=reduction)
+            found.append(attempt(lambda: losses_.sum().backward()))  # noqa: B023  # called at once
+            gradient = made.transformer.wte.weight.grad
+            found.append("none" if gradient is None else some(gradient))
+    return found

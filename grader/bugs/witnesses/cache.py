@@ -155,3 +155,16 @@ def splits(modules: Modules) -> Any:
         for chunks in ([3, 2], [2, 3], [1, 4], [1, 2, 2]):
             found.append(some(in_chunks(modules, made, tokens, chunks, 8)))
     return found
+
+
+def losses(modules: Modules) -> Any:
+    """Return losses of texts whose beginning is in a cache, and the number of them."""
+    found: list[Any] = []
+    for seed, held in ((0, 5), (1, 9)):
+        made, tokens, targets = model(modules, seed), ids(seed, 2, held + 3), ids(seed + 9, 2, held + 3)
+        used = cache(modules, made, 2, 16)
+        for part in (slice(0, held), slice(held, held + 3)):
+            with torch.inference_mode():
+                answer = made(tokens[:, part], targets[:, part], kv_cache=used, loss_reduction="none")
+            found += [list(answer.shape), some(answer)]
+    return found

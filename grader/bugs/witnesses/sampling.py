@@ -112,6 +112,18 @@ def seeds(modules: Modules) -> Any:
     return found
 
 
+def many_seeds(modules: Modules) -> Any:
+    """Return how many texts some seeds give, the smallest and large ones."""
+    found = []
+    for number in (1, 42):
+        texts = [
+            _generated(modules, lambda _: _flat(list(range(60))), seed=seed, max_tokens=12)[0]
+            for seed in (0, number, number + 65536)
+        ]
+        found.append([text == texts[0] for text in texts] + [text == texts[1] for text in texts])
+    return found
+
+
 def steps(modules: Modules) -> Any:
     """Return whether the tokens of one text are alike when the model always says the same."""
     return [

@@ -196,3 +196,9 @@ def tokenizers(modules: Modules) -> Any:
         engine = modules["engine"].Engine(None, tokenizer)
         found.append([engine.python_start, engine.python_end])
     return found
+
+
+def literals(modules: Modules) -> Any:
+    """Return counts of texts that begin or end with blanks."""
+    texts = ("'ab b'.count(' b')", "'b ab'.count('b ')", "'  a  '.count(' ')", "' a a '.count('a ')")
+    return [attempt(lambda: modules["tools"].use_calculator(text)) for text in texts]  # noqa: B023  # called at once

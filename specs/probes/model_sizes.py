@@ -1,0 +1,44 @@
+"""Experiments on models of unusual sizes, and on one model in several dtypes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from specs.probes.building import build_model
+from specs.probes.registry import probe
+from specs.probes.values import tensor, values
+
+Arrays = dict[str, Any]
+
+
+@probe
+def logits_and_losses(
+    config: dict[str, int], weights: Arrays, tokens: NDArray[np.int64], targets: NDArray[np.int64]
+) -> dict[str, Any]:
+    """Return the logits by the dtype of the ids, and the loss of each target."""
+    model = build_model(config, weights)
+    with torch.no_grad():
+        logits = {
+            name: values(model(tensor(tokens, getattr(torch, name))), "the result of forward")
+            for name in ("int32", "int64")
+        }
+        losses = model(tensor(tokens), tensor(targets), loss_reduction="none")
+    return {**logits, "losses": values(losses, "the loss")}
+
+
+@probe
+def converted(
+    config: dict[str, int], weights: Arrays, tokens: NDArray[np.int64], dtypes: list[str]
+) -> list[NDArray[Any]]:
+    """Return the logits of one model that is converted to each dtype in turn."""
+    model = build_model(config, weights, dtype=dtypes[0])
+    answers = []
+    for dtype in dtypes:
+        model.to(getattr(torch, dtype))
+        with torch.no_grad():
+            answers.append(values(model(tensor(tokens)), "the result of forward"))
+    return answers
