@@ -36,10 +36,11 @@ def traces(module: str) -> list[str]:
         left = resources()
         return [
             *changed,
+            # Fewer is no harm: a thread of an earlier question may have ended meanwhile.
             *(
                 f"the {name}, from {running[name]} to {left[name]}"
                 for name in running
-                if running[name] != left[name]
+                if running[name] < left[name]
             ),
             *(f"the disk: it made {path.name}" for path in folder.iterdir()),
         ]

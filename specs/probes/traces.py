@@ -56,7 +56,7 @@ def usual_defaults() -> Iterator[None]:
         yield
 
 
-def resources() -> dict[str, object]:
+def resources() -> dict[str, int]:
     """Return the threads, child processes and open files of this process."""
     return {
         "threads": threading.active_count(),
