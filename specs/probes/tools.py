@@ -192,4 +192,4 @@ def left_behind(script: dict[str, Any], options: dict[str, Any], times: int) -> 
             for _ in engine.generate([bos], **options):
                 pass
         counts.append(resources())
-    return {what: [int(count[what]) for count in counts] for what in counts[0]}  # type: ignore[call-overload]
+    return {what: [int(count[what]) for count in counts] for what in counts[0]}
