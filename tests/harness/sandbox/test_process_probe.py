@@ -235,6 +235,10 @@ def test_what_a_submission_started_ends_with_it(process: ProcessProbe, function:
     new = forks() - before
     assert len(new) >= 3  # its keeper, itself, and what it started
     process._kill()
+    # Its keeper is the last to go, a moment after it has told so.
+    until = time.monotonic() + 5
+    while forks() & new and time.monotonic() < until:
+        time.sleep(0.01)
     assert not forks() & new
 
 
