@@ -45,7 +45,7 @@ levels.FOLDER = pathlib.Path({str(Path(__file__).parent)!r})
 from grader.bugs import catalogue
 catalogue.REFERENCE = levels.FOLDER / "none"
 """
-"""Run before the real `grader`: a level of one criterion, whose laws take no time; no copies were handed out."""
+"""Run before the real `grader`: one criterion whose laws take no time, and no copies that were handed out."""
 
 WITHOUT_RAY = """
 sys.argv = [word for word in sys.argv if word not in ("--engine", "ray", "--address", "auto")]
