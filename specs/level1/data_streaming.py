@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from specs.compare import expect, expect_at_most, expect_equal, expect_raised
 from specs.datastreams import FILLER, corpora, encoded, expect_batches, setup, shaped, sizes
+from specs.imports import expect_import_without_traces
 from specs.law import law
 from specs.oracles import stream
 from specs.probe import Probe
@@ -209,5 +210,4 @@ def test_importing_the_loader_changes_nothing(probe: Probe) -> None:
     Kills: a seed, the number of threads, a precision or warning filters set while the module is imported, a
     folder made for a cache.
     """
-    for changed in probe("importing.traces", module="nanochat.dataloader"):
-        expect(False, f"importing nanochat.dataloader changed {changed}")
+    expect_import_without_traces(probe, "nanochat.dataloader")

@@ -10,6 +10,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from specs.compare import broken, expect, expect_equal, expect_raised, quoted
+from specs.imports import expect_import_without_traces
 from specs.law import law
 from specs.learning import CONVERSATION, expect_no_traces, known, vocabulary
 from specs.probe import Probe
@@ -540,8 +541,7 @@ def test_importing_the_tokenizer_changes_nothing(probe: Probe) -> None:
     Kills: a seed, the number of threads, a precision or warning filters set while the module is imported, a
     folder made for a cache.
     """
-    for changed in probe("importing.traces", module="nanochat.tokenizer"):
-        expect(False, f"importing nanochat.tokenizer changed {changed}")
+    expect_import_without_traces(probe, "nanochat.tokenizer")
 
 
 @law()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from specs.compare import expect
+from specs.imports import expect_import_without_traces
 from specs.law import law
 from specs.level2.finetuning import Row, expect_rows
 from specs.probe import Probe
@@ -19,8 +20,7 @@ def test_importing_fine_tuning_changes_nothing(probe: Probe) -> None:
     Kills: a seed, the number of threads, a precision or warning filters set while the module is imported, a
     data set downloaded.
     """
-    for changed in probe("importing.traces", module="nanochat.sft"):
-        expect(False, f"importing nanochat.sft changed {changed}")
+    expect_import_without_traces(probe, "nanochat.sft")
 
 
 @law(examples=2, cases=[{"batch_size": 2}], batch_size=st.integers(1, 4))

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from specs import training_draws
 from specs.compare import expect, expect_close, expect_equal
+from specs.imports import expect_import_without_traces
 from specs.law import law
 from specs.level2.loop import PLAIN, fit
 from specs.oracles import training
@@ -25,8 +26,7 @@ def test_importing_training_changes_nothing(probe: Probe) -> None:
     Kills: a seed, the number of threads, a precision, warning filters or variables of the environment set
     while the module is imported, a folder made for checkpoints.
     """
-    for changed in probe("importing.traces", module="nanochat.train"):
-        expect(False, f"importing nanochat.train changed {changed}")
+    expect_import_without_traces(probe, "nanochat.train")
 
 
 @law(examples=2, cases=[{"seed": 0}], seed=seeds)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from specs.compare import expect, expect_equal
+from specs.imports import expect_import_without_traces
 from specs.law import law
 from specs.level2.optimizers_groups import MODELS, models
 from specs.oracles.gpt import Config
@@ -19,8 +20,7 @@ def test_importing_the_optimizers_changes_nothing(probe: Probe) -> None:
 
     Kills: a seed, the number of threads, a precision or warning filters set while the module is imported.
     """
-    for changed in probe("importing.traces", module="nanochat.optim"):
-        expect(False, f"importing nanochat.optim changed {changed}")
+    expect_import_without_traces(probe, "nanochat.optim")
 
 
 @law(examples=2, cases=[{"model": MODELS[0]}], model=models)
