@@ -35,19 +35,19 @@ The tokenizer's last id is left out: whether it can be sampled is the business o
 
 @law(
     examples=20,
-    cases=[{"expression": expression, "result": result} for expression, result in SUCCEEDING],
+    cases=[{"expression": expression, "want": result} for expression, result in SUCCEEDING],
     expression=st.builds("{}/{}".format, st.integers(0, 400), st.sampled_from([1, 2, 3, 4, 7])),
-    result=st.none(),
+    want=st.none(),
 )
-def test_an_integer_is_written_as_an_integer(probe: Probe, expression: str, result: str | None) -> None:
+def test_an_integer_is_written_as_an_integer(probe: Probe, expression: str, want: str | None) -> None:
     """The result is written like a person writes it: 4/2 is 2, 7/2 is 3.5, 5-5 is 0.
 
     Kills: "2.0" where training text has "2", 3.5 cut to "3", a result of 0 taken for none, a lost sign.
     """
-    if result is None:
+    if want is None:
         top, bottom = expression.split("/")
-        result = calculator.written(int(top) / int(bottom))
-    path = path_of([call(expression, result)])
+        want = calculator.written(int(top) / int(bottom))
+    path = path_of([call(expression, want)])
     columns, _ = generate(probe, [path])
     expect_path(columns, 0, path, f"the row that calculates {expression}")
 

@@ -62,15 +62,11 @@ class SmallModel(nn.Module):
         weight = dict(self.named_parameters())
         rows = self.dropout(F.embedding(idx, weight["wte"]) * weight["gain"])
         logits: Tensor = rows @ weight["head"].T + weight["bias"]
-        if targets is None:
-            return logits
-        loss: Tensor = F.cross_entropy(
-            logits.reshape(-1, logits.size(-1)),
-            targets.reshape(-1),
-            ignore_index=-1,
-            reduction=loss_reduction,
-        )
-        return loss
+        # In other words than the reference's: what students get holds no line that repairs a bug.
+        if targets is not None:
+            pairs = logits.flatten(0, 1), targets.flatten()
+            return F.cross_entropy(*pairs, ignore_index=-1, reduction=loss_reduction)
+        return logits
 
     def arrays(self) -> Arrays:
         """Return copies of the parameters."""
