@@ -71,7 +71,10 @@ class Level:
     files: tuple[str, ...] = ()
     """The modules of the contract that its properties are about: mutants are made of them."""
     parts: tuple[str, ...] = ()
-    """Other modules of the reference that hold a part of these: mutants are made of them, too."""
+    """Other modules of the reference that hold a part of these: mutants are made of them, too.
+
+    A function of another level's module is named like `gpt.py:GPT.generate`; its mutants belong here.
+    """
     hint_stages: int | None = None
     """The last stage of hints that anybody is shown; None for all."""
     needs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -28,6 +28,11 @@ NUMBER = (int, float)
 FILE = {"level": dict, "limits": dict, "criterion": list}
 FILE_MAY = {"property": list, "counts_with": list}
 HEAD = {"number": int, "title": str, "objective": str, "time_estimate": str}
+MODULES = {
+    "files": (r"\w+\.py", "'gpt.py'"),
+    "parts": (r"\w+\.py(:\w+(\.\w+)*)?", "'gpt.py', or 'gpt.py:GPT.generate'"),
+}
+"""What the names of modules and of functions in them look like, and examples."""
 HEAD_MAY = {"points": NUMBER, "hint_stages": int, "files": list, "parts": list}
 CRITERION = {"id": str, "title": str, "statement": str, "points": NUMBER, "hints": list, "modules": list}
 CRITERION_MAY = {"visibility": str}
@@ -87,11 +92,11 @@ def head_of(given: Any, points: float) -> dict[str, Any]:
     """Return what `[level]` says; `points` are those of all criteria. Raises Wrong."""
     check(given, HEAD, HEAD_MAY, ("level",), "[level]")
     head: dict[str, Any] = dict(given)
-    for key in ("files", "parts"):
+    for key, (pattern, example) in MODULES.items():
         head[key] = tuple(head.get(key, ()))
         for index, name in enumerate(head[key]):
-            if not (isinstance(name, str) and re.fullmatch(r"\w+\.py", name)):
-                said = f"[level]: {key} holds {name!r}, want names such as 'gpt.py'"
+            if not (isinstance(name, str) and re.fullmatch(pattern, name)):
+                said = f"[level]: {key} holds {name!r}, want names such as {example}"
                 raise Wrong(("level", key, index), said)
     # Points may have decimals, whose sum is not exact.
     if abs((want := head.pop("points", points)) - points) > 1e-6:

@@ -92,7 +92,7 @@ def mutate_command(options: argparse.Namespace) -> int:
     from grader.matrix.session import Session
 
     require_folders(options.json, options.schema)
-    files = chosen_files(options.level, options.files)
+    places = chosen_places(options.level, options.files)
     earlier = read(options.again) if options.again else None
     sources = sources_of(REFERENCE)
     known = equivalent.read()
@@ -100,7 +100,7 @@ def mutate_command(options: argparse.Namespace) -> int:
     jobs = options.jobs or processors()
     say("judging the reference and a sentinel in each function")
     reference = mutation.canary(session, sources, jobs)
-    every = mutation.mutants(sources, files)
+    every = mutation.mutants(sources, places, claimed_elsewhere(options.level))
     chosen = mutation.survivors_of(every, earlier) if earlier else every
     mutants = mutation.sample(chosen, options.sample, options.seed)
     judged = []
@@ -111,7 +111,8 @@ def mutate_command(options: argparse.Namespace) -> int:
             say(f"{len(judged)} of {len(mutants)} mutants, {sum(not each.killed for each in judged)} survive")
     judged.sort(key=lambda one: mutants.index(one.mutant))
     run = score.record(judged, known, sources, session.laws, first=options.first)
-    wrong = equivalent.stale(known, every, [one.mutant for one in judged if one.killed])
+    existing = mutation.mutants(sources, sorted({one.file for one in every}))
+    wrong = equivalent.stale(known, existing, [one.mutant for one in judged if one.killed])
     sys.stdout.write(score.page(run))
     write(options.json, json.dumps(run, indent=1))
     if options.schema:
@@ -200,19 +201,29 @@ def correct_programs(sources: dict[str, str], files: Collection[str], seed: int)
     return found
 
 
-def chosen_files(level: int, names: Sequence[str]) -> Sequence[str]:
-    """Return the modules to mutate. Raises UsageError."""
+def chosen_places(level: int, names: Sequence[str]) -> Sequence[str]:
+    """Return the modules to mutate, and the functions of other levels' modules. Raises UsageError."""
     from grader import levels
 
     there = levels.numbers()
     if level not in there:
         raise UsageError(f"--level {level}: there are no mutants for it; there are levels {there}")
     plan = levels.read(level)
-    files = (*plan.files, *plan.parts)
-    for name in names:
-        if Path(name).name not in files:
-            raise UsageError(f"{name}: level {level} has the files {', '.join(files)}")
-    return [Path(name).name for name in names] or files
+    places = (*plan.files, *plan.parts)
+    modules = {place: place.partition(":")[0] for place in places}
+    wanted = {Path(name).name: name for name in names}
+    for module, name in wanted.items():
+        if module not in modules.values():
+            raise UsageError(f"{name}: level {level} has the files {', '.join(modules.values())}")
+    return [place for place, module in modules.items() if not names or module in wanted]
+
+
+def claimed_elsewhere(level: int) -> frozenset[str]:
+    """Return the functions that are a part of other levels than this one."""
+    from grader import levels
+
+    others = [levels.read(number) for number in levels.numbers() if number != level]
+    return frozenset(part for plan in others for part in plan.parts if ":" in part)
 
 
 def sources_of(package: Path) -> dict[str, str]:

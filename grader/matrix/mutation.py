@@ -7,7 +7,7 @@ is imported concern every property that runs anything of the module.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,9 +95,19 @@ def laws_running(reference: Row, laws: Sequence[str], file: str, lines: tuple[in
     return tuple(law for law in laws if runs(reference, law, file, lines))
 
 
-def mutants(sources: Sources, files: Sequence[str]) -> list[Mutant]:
-    """Return every mutant of the files."""
-    return [one for file in files for one in mutants_of(file, sources[file])]
+def mutants(sources: Sources, places: Sequence[str], claimed: Collection[str] = ()) -> list[Mutant]:
+    """Return every mutant in the places, which are modules or functions in them, `gpt.py:GPT.generate`.
+
+    Those in the functions that are `claimed` are left out of modules: another level judges them.
+    """
+    found = []
+    for place in places:
+        file, _, function = place.partition(":")
+        for one in mutants_of(file, sources[file]):
+            where = f"{file}:{one.function}"
+            if where == place if function else where not in claimed:
+                found.append(one)
+    return found
 
 
 def survivors_of(every: Sequence[Mutant], run: Mapping[str, Any]) -> list[Mutant]:

@@ -158,8 +158,8 @@ def places(source: Source) -> Iterator[tuple[ast.AST, str, tuple[int, int]]]:
             inside = f"{function}.{node.name}" if function else node.name
         for field, child in children(node):
             if field not in ("annotation", "returns", "type_comment", "type_params"):
-                # Decorators and defaults are evaluated where the function is defined.
-                belongs = inside if field == "body" else function
+                # Defaults are the function's, though they run where it is defined; decorators are not.
+                belongs = inside if field in ("body", "args") else function
                 yield from walk(child, belongs, lines)
 
     for statement in source.tree.body:

@@ -46,6 +46,7 @@ def with_property(text: str) -> str:
         ("number = 9", 'number = "9"', 3, r"\[level\]: number is '9', want a whole number"),
         ("number = 9", 'files = [\n"a.py",\n"a/b.py"]\nnumber = 9', 5, r"files holds 'a/b.py', want names"),
         ("number = 9", 'number = 9\nparts = "b.py"', 4, r"\[level\]: parts is 'b.py', want a list"),
+        ("number = 9", 'number = 9\nparts = ["b.py:"]', 4, r"parts holds 'b.py:', want .*GPT.generate"),
         ("number = 9", "number = 9\nhint_stages = -1", 4, "hint_stages is -1, want 0 or more"),
         ("number = 9", "number = 9\npoints = 90", 4, "points is 90, but those of the criteria add up to 100"),
         ('title = "Sums"', 'title = ""', 4, r"\[level\]: title is '', want a text that is not empty"),

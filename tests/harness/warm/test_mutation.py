@@ -33,6 +33,21 @@ def test_a_mutant_is_tried_where_its_statement_runs() -> None:
     assert mutation.laws_running(REFERENCE, laws, "m.py", (1, 1)) == ("a.f", "a.g")
 
 
+def test_a_function_that_is_part_of_another_level_is_judged_there() -> None:
+    sources = {"m.py": TEXT}
+    of_g = [one for one in MUTANTS if one.function == "g"]
+    assert of_g
+    assert mutation.mutants(sources, ["m.py"]) == MUTANTS
+    assert mutation.mutants(sources, ["m.py:g"]) == of_g
+    assert mutation.mutants(sources, ["m.py"], {"m.py:g"}) == [one for one in MUTANTS if one not in of_g]
+
+
+def test_the_optimizers_of_a_model_are_level_2s() -> None:
+    assert "gpt.py:GPT.setup_optimizers" in command.chosen_places(2, ["gpt.py"])
+    assert command.claimed_elsewhere(3) == {"gpt.py:GPT.setup_optimizers"}
+    assert command.claimed_elsewhere(2) == frozenset()
+
+
 def test_a_sample_is_chosen_by_the_seed_and_keeps_the_order() -> None:
     chosen = mutation.sample(MUTANTS, 4, 1)
     assert len(chosen) == 4
@@ -122,8 +137,8 @@ def test_a_stale_entry_is_refused() -> None:
 def test_every_entry_of_ours_names_a_mutant_of_the_reference() -> None:
     every = [
         one
-        for file in ("gpt.py", "engine.py", "tools.py")
-        for one in mutants_of(file, (ROOT / "reference" / "nanochat" / file).read_text(encoding="utf-8"))
+        for file in sorted((ROOT / "reference" / "nanochat").glob("*.py"))
+        for one in mutants_of(file.name, file.read_text(encoding="utf-8"))
     ]
     assert equivalent.stale(equivalent.read(), every, []) == []
 
