@@ -15,6 +15,17 @@ def positive(text: str) -> int:
     return at_least(1, "at least 1", text)
 
 
+def share(text: str) -> float:
+    """Return a part of one."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"{text}: want a number above 0 and at most 1")
+    return value
+
+
 MOST_HINTS = 9
 """Stages of hints that can be asked for."""
 

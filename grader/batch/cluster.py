@@ -35,6 +35,9 @@ LOST_WORKERS = 3
 AHEAD = 2
 """Tasks that are sent for each processor: one to work on and one to begin with at once."""
 
+GPU_SHARE = 0.125
+"""The part of a GPU that a submission takes: `benchmarks/results/gpu.md` has eight at a time on one."""
+
 JUDGE = ("-m", "grader.batch.node")
 """How Python starts a judge."""
 
@@ -48,8 +51,12 @@ class RayEngine:
         address: str | None = None,
         jobs: int | None = None,
         judge: Sequence[str] = JUDGE,
+        gpu_share: float = GPU_SHARE,
     ) -> None:
-        """Join the cluster at `address`, or start one on this machine. Raises UsageError without Ray."""
+        """Join the cluster at `address`, or start one on this machine. Raises UsageError without Ray.
+
+        With the device "cuda" a submission takes `gpu_share` of a GPU; Ray says which one to the worker.
+        """
         if importlib.util.find_spec("ray") is None:
             raise UsageError("--engine ray: Ray is not installed; pip install 'nanograder[cluster]'")
         self._ray: Any = importlib.import_module("ray")
@@ -65,7 +72,7 @@ class RayEngine:
                 raise UsageError(
                     f"--address {address}: no Ray cluster can be joined there: {error}"
                 ) from error
-        gpus = 1 if conditions.device == "cuda" else 0
+        gpus = gpu_share if conditions.device == "cuda" else 0
         self._remote = self._ray.remote(num_cpus=1, num_gpus=gpus, max_retries=LOST_WORKERS)(grade_on_node)
 
     def grade(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
@@ -140,7 +147,7 @@ class Judge:
 
 
 _judges: dict[tuple[str, ...], Judge] = {}
-"""The judge of this worker. Ray gives one worker one task at a time."""
+"""The judges of this worker, one for each GPU that it was given. Ray gives one worker one task at a time."""
 
 
 def grade_on_node(
@@ -156,14 +163,15 @@ def grade_on_node(
     folder = Path(tempfile.mkdtemp(prefix="nanograder-"))
     try:
         contents.write(files, folder)
-        if command not in _judges:
-            _judges[command] = Judge(command)
-        judge = _judges[command]
+        place = (*command, os.environ.get("CUDA_VISIBLE_DEVICES", ""))
+        if place not in _judges:
+            _judges[place] = Judge(command)
+        judge = _judges[place]
         said = judge.ask(
             {"task": asdict(replace(Task(**task), folder=str(folder))), "conditions": conditions}
         )
         if said is None:
-            del _judges[command]
+            del _judges[place]
             return {"fault": "the process that graded it was lost"}
         return said
     finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 
-from grader.arguments import positive
+from grader.arguments import positive, share
 from grader.batch import cluster, local
 from grader.batch.engine import Conditions, Engine
 from grader.batch.grading import MakeEngine
@@ -29,6 +29,12 @@ def add_engine_options(command: argparse.ArgumentParser) -> None:
         help="this machine, or a Ray cluster (default: %(default)s)",
     )
     command.add_argument("--address", metavar="ADDRESS", help="of the Ray cluster")
+    command.add_argument(
+        "--gpu-share",
+        type=share,
+        metavar="F",
+        help=f"the part of a GPU of the Ray cluster that one submission takes (default: {cluster.GPU_SHARE})",
+    )
     command.add_argument(
         "--isolation", help=f"one of {', '.join(ISOLATIONS)} (default: strict; never less unless asked for)"
     )
@@ -54,11 +60,13 @@ def engine_maker(options: argparse.Namespace) -> MakeEngine:
     """Return what makes the engine that the options name. Raises UsageError."""
     if options.address and options.engine != "ray":
         raise UsageError("--address is that of a Ray cluster: give --engine ray, too")
-    jobs = options.jobs or processors()
+    if options.gpu_share and (options.engine, options.device) != ("ray", "cuda"):
+        raise UsageError("--gpu-share is for a Ray cluster with GPUs: give --engine ray --device cuda, too")
+    jobs, gpu_share = options.jobs or processors(), options.gpu_share or cluster.GPU_SHARE
 
     def make(conditions: Conditions) -> Engine:
         if options.engine == "ray":
-            return cluster.RayEngine(conditions, options.address, jobs)
+            return cluster.RayEngine(conditions, options.address, jobs, gpu_share=gpu_share)
         return local.LocalEngine(conditions, jobs)
 
     return make

@@ -18,6 +18,7 @@ import pytest
 from grader.batch import key, ledger, local
 from grader.batch.engine import Conditions, Outcome, Task, grade_task
 from grader.batch.ledger import Ledger, lock
+from grader.cli import main
 from grader.run import UsageError
 
 from . import toy
@@ -323,6 +324,7 @@ def test_what_is_no_ledger_is_refused(tmp_path: Path, content: bytes, said: str)
     [
         (["--isolation", "none"], "a class is graded in processes of the submissions' own"),
         (["--address", "auto"], "--address is that of a Ray cluster"),
+        (["--gpu-share", "0.5"], "--gpu-share is for a Ray cluster with GPUs"),
         (["--level", "7"], "there is no such level"),
     ],
 )
@@ -349,6 +351,13 @@ def test_a_shard_is_a_part_of_parts(class_folder: Path, grader: Run) -> None:
     for text in ("0/2", "3/2", "1", "a/b"):
         with pytest.raises(SystemExit):
             grader("batch", class_folder, "--level", "9", "--shard", text)
+
+
+def test_a_share_of_a_gpu_is_a_part_of_one(class_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for text in ("0", "1.5", "-1", "nan", "half"):
+        with pytest.raises(SystemExit):
+            main(["batch", str(class_folder), "--level", "9", "--gpu-share", text])
+        assert f"{text}: want a number above 0 and at most 1" in capsys.readouterr().err
 
 
 def test_a_lost_worker_costs_one_try(class_folder: Path, tmp_path: Path) -> None:

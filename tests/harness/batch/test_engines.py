@@ -99,6 +99,7 @@ def test_an_engine_grades_again(make_engine: MakeEngine, tmp_path: Path) -> None
 def test_what_a_worker_of_ray_does(level_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The function that runs in a worker, called here: it needs no Ray."""
     monkeypatch.setenv("RAY_SECRET", "x")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     judge = toy_judge(level_folder)
     code = key.judging_code()
 
@@ -109,18 +110,23 @@ def test_what_a_worker_of_ray_does(level_folder: Path, monkeypatch: pytest.Monke
 
     try:
         assert ask("half")["levels"][0]["points"] == 40
-        first = cluster._judges[judge]._process
+        first = cluster._judges[(*judge, "")]._process
         assert "RAY_SECRET" not in psutil.Process(first.pid).environ()
         assert ask("right")["levels"][0]["points"] == 100
-        assert cluster._judges[judge]._process is first, "one judge for many tasks"
+        assert cluster._judges[(*judge, "")]._process is first, "one judge for many tasks"
         assert ask("lost") == {"fault": "the process that graded it was lost"}
         assert ask("wrong")["levels"][0]["points"] == 0
         assert ask("right", "another")["fault"].startswith("the node has another grader than the driver")
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+        assert ask("half")["levels"][0]["points"] == 40
+        other = cluster._judges[(*judge, "1")]._process
+        assert psutil.Process(other.pid).environ()["CUDA_VISIBLE_DEVICES"] == "1", "a judge for each GPU"
     finally:
-        last = cluster._judges.pop(judge)
-        last._questions.close()
-        assert last._process.wait(timeout=15) == 0
-        last._answers.close()
+        for last in cluster._judges.values():
+            last._questions.close()
+            assert last._process.wait(timeout=15) == 0
+            last._answers.close()
+        cluster._judges.clear()
 
 
 def test_without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,6 +155,29 @@ def test_a_node_that_is_lost_costs_nothing(level_folder: Path, tmp_path: Path) -
         outcomes += grading
         assert sorted(one.task.key for one in outcomes) == sorted(task.key for task in tasks)
         assert [one.fault for one in outcomes] == [""] * 12
+        engine.close()
+    finally:
+        ray.shutdown()
+        nodes.shutdown()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not RAY, reason="no Ray here")
+def test_submissions_share_a_gpu(level_folder: Path, tmp_path: Path) -> None:
+    """Ray takes the number of GPUs of a node on trust, so that this needs none."""
+    import ray  # type: ignore[import-not-found, unused-ignore]  # optional
+    from ray.cluster_utils import Cluster  # type: ignore[import-not-found, unused-ignore]
+
+    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 4, "num_gpus": 1})
+    try:
+        on_gpu = Conditions(0, "basic", device="cuda")
+        engine = cluster.RayEngine(on_gpu, nodes.address, judge=toy_judge(level_folder), gpu_share=0.5)
+        grading = engine.grade(tasks_of(tmp_path, **{f"student{i}": "slow" for i in range(6)}))
+        outcomes, left = [next(grading)], ray.available_resources()
+        assert left.get("GPU", 0) < 0.5, "two submissions at a time fill the GPU"
+        assert left["CPU"] == 2, "and leave two of the four processors free"
+        outcomes += grading
+        assert [one.fault for one in outcomes] == [""] * 6
         engine.close()
     finally:
         ray.shutdown()
