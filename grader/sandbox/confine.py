@@ -80,8 +80,9 @@ def confine(start: Start) -> str:
         shown, listed = without([*readable, start["submission"]], start["judge"])
         landlock.restrict([*shown, *_KERNEL_FILES], [folder], devices, listed)
     if start["isolation"] in ("strict", "medium"):
-        alone = strict or landlock.scopes_signals()
-        seccomp.restrict(cuda=start["device"] == "cuda", signals_only_to=None if alone else os.getpid())
+        # In a namespace of its own it sees no other process.
+        only = None if strict else os.getpid()
+        seccomp.restrict(cuda=start["device"] == "cuda", only=only, signals=not landlock.scopes_signals())
     return folder
 
 

@@ -49,7 +49,8 @@ def restrict(
 ) -> None:
     """Give up every file but these: `readable` to read and execute, `writable` folders for anything.
 
-    Of the folders `listed`, and of all below, the names may be read. Paths that do not exist are left out. Needs `kernel.gain_nothing` before. Raises OSError.
+    Of the folders `listed`, and of all below, the names may be read. Paths that do not exist are left out.
+    Needs `kernel.gain_nothing` before. Raises OSError.
     """
     version = abi()
     if version == 0:

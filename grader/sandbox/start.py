@@ -83,7 +83,7 @@ def below(path: str, folder: str) -> str | None:
 
 
 def without(paths: Iterable[str], hidden: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return `paths` as all that lies in them but for the folders `hidden`, and the folders cut up for that."""
+    """Return all that lies in `paths` but for the folders `hidden`, and the folders cut up for that."""
     kept, cut = [], []
     for path in paths:
         if any(os.path.realpath(path) == os.path.realpath(one) for one in hidden):

@@ -50,7 +50,7 @@ def after_another_embedding(
     tokens: NDArray[np.int64],
     held: int,
 ) -> NDArray[Any]:
-    """Feed `held` tokens, give the model another `embedding`, and return the logits of the others, one by one."""
+    """Feed `held` tokens, give the model another `embedding`, and return the logits of the others."""
     model = build_model(config, weights)
     cache = new_cache(config, tokens.shape[0], config["sequence_len"])
     feed(model, cache, tokens[:, :held], [held])
