@@ -112,6 +112,9 @@ class Conversation:
             self._check_printed(printed_before)
         if self._question:
             raise no_answer("an answer before the question was read")
+        if self.open_imports and type(reply) is dict and "value" in reply:
+            # A probe returns when the imports that it asked for are over: this was written in one of them.
+            raise no_answer(f"an answer while {self.open_imports[-1]} is still being imported")
         self._take_turn(0)  # what it printed before it answered
         self._check_printed(printed_before)
         return reply

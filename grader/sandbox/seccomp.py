@@ -85,8 +85,8 @@ def available() -> bool:
 def restrict(*, cuda: bool = False, only: int | None = None, signals: bool = False) -> None:
     """Refuse the calls above from now on, here and in every process started from here.
 
-    With `only`, limits and priorities of this process alone may be set, and with `signals` they, too, may go to
-    no other. Needs `kernel.gain_nothing` before.
+    With `only`, limits and priorities of this process alone may be set, and with `signals` they, too, may
+    go to no other. Needs `kernel.gain_nothing` before.
     Raises OSError.
     """
     if not available():

@@ -115,7 +115,7 @@ def bytes_below(folder: Path, enough: int) -> int:
 
 
 def bytes_without_a_name(process_id: int, folder: Path) -> int:
-    """Return how many bytes of files a process holds open that were deleted, on the disk that `folder` is on."""
+    """Return the bytes of deleted files that a process holds open, on the disk that `folder` is on."""
     held = 0
     with contextlib.suppress(OSError):
         disk = folder.stat().st_dev
