@@ -14,6 +14,8 @@ from specs.tolerances import Tolerance
 
 LONGEST = 300
 """Characters of a value that a message quotes."""
+MOST_ITEMS = 1 << 18
+"""Of an array that is compared number by number; nothing that is wanted so has as many."""
 
 
 def expect_close(
@@ -57,6 +59,8 @@ def expect_close(
 def expect_equal(got: Any, want: Any, what: str, also: str = "") -> None:
     """Require `got` to equal `want` exactly: numbers, texts, lists and dicts. Raises LawBroken."""
     if isinstance(got, np.ndarray):
+        if got.size > MOST_ITEMS:
+            broken(f"{what}: got {quoted(got)}, want {quoted(want)}")
         got = got.tolist()
     if isinstance(want, np.ndarray):
         want = want.tolist()
@@ -173,5 +177,9 @@ def still_holds(wrong: NDArray[np.bool_], axes: Sequence[str]) -> str:
 
 def quoted(value: Any) -> str:
     """Return a short representation of a value, for a message."""
-    text = f"an array of shape {value.shape}" if isinstance(value, np.ndarray) else repr(value)
+    text = (
+        f"an array of shape {value.shape}"
+        if isinstance(value, np.ndarray)
+        else comparison.beginning(value, LONGEST)
+    )
     return text if len(text) <= LONGEST else text[:LONGEST] + "…"

@@ -115,8 +115,25 @@ def number_texts(got: float, want: float, differs: bool) -> tuple[str, str]:
 
 def value_text(one: Sequence[Any]) -> str:
     """Return the only element of a list or text, cut; "" if there is none."""
-    text = "".join(map(repr, one))
+    text = "".join(beginning(each, LONGEST) for each in one)
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+
+
+def beginning(value: Any, characters: int) -> str:
+    """Return `repr(value)`; of one that is longer than `characters` at least as many, but not much more.
+
+    An answer may be a text of 16 MiB, and is quoted each time that a smaller input is tried.
+    """
+    if isinstance(value, str | bytes):
+        return repr(value[: characters + 1])
+    if not isinstance(value, list | tuple):
+        return repr(value)
+    text, end = ("[", "]") if isinstance(value, list) else ("(", ",)" if len(value) == 1 else ")")
+    for number, each in enumerate(value):
+        text += ", " * bool(number) + beginning(each, characters)
+        if len(text) > characters:
+            return text
+    return text + end
 
 
 def kind(value: Any) -> str:

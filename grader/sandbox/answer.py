@@ -54,6 +54,6 @@ def answer(
 
 def _value_payload(number: int, name: str, value: Any) -> bytes:
     try:
-        return wire.encode({"call": number, "value": value})
+        return wire.encode({"call": number, "value": value}, wire.ANSWER_BYTES)
     except wire.WireError as error:
         raise NotPlain(f"{name} returned what is no plain value: {error}") from error

@@ -19,7 +19,7 @@ import sys
 from pathlib import Path
 
 from grader.sandbox import filesystem, kernel, landlock, seccomp
-from grader.sandbox.start import Start, device_files, python_folders
+from grader.sandbox.start import Start, device_files, python_folders, without
 
 # No account has an id like this; RLIMIT_NPROC counts all threads of a user, so each submission has its own.
 _FIRST_USER = 0x4E47_0000
@@ -77,10 +77,12 @@ def confine(start: Start) -> str:
         kernel.end_with_parent(signal.SIGKILL)
     if start["isolation"] == "medium":
         devices = device_files(start["device"])
-        landlock.restrict([*readable, start["submission"], *_KERNEL_FILES], [folder], devices)
+        shown, listed = without([*readable, start["submission"]], start["judge"])
+        landlock.restrict([*shown, *_KERNEL_FILES], [folder], devices, listed)
     if start["isolation"] in ("strict", "medium"):
-        alone = strict or landlock.scopes_signals()
-        seccomp.restrict(cuda=start["device"] == "cuda", signals_only_to=None if alone else os.getpid())
+        # In a namespace of its own it sees no other process.
+        only = None if strict else os.getpid()
+        seccomp.restrict(cuda=start["device"] == "cuda", only=only, signals=not landlock.scopes_signals())
     return folder
 
 

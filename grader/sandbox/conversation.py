@@ -31,7 +31,7 @@ _READ_BYTES = 1 << 20
 _KEPT_BYTES = 64 << 10
 _IMPORT_MESSAGES = 10_000
 _GOODBYE_SECONDS = 1.0
-# The names are kept until their imports end: without a limit, 64 MiB for each message.
+# The names are kept until their imports end: without a limit, 16 MiB for each message.
 _MODULE_CHARACTERS = 1_000
 
 
@@ -60,7 +60,7 @@ class Conversation:
         self._limits = limits
         self._printed = printed
         self._watch = Watch(child, limits)
-        self._frames = frames.FrameReader()
+        self._frames = frames.FrameReader(wire.ANSWER_BYTES)
         self._question = memoryview(b"")
         self.open_imports: list[str] = []
         """The submission's modules that are being imported, the innermost last."""
@@ -112,6 +112,9 @@ class Conversation:
             self._check_printed(printed_before)
         if self._question:
             raise no_answer("an answer before the question was read")
+        if self.open_imports and type(reply) is dict and "value" in reply:
+            # A probe returns when the imports that it asked for are over: this was written in one of them.
+            raise no_answer(f"an answer while {self.open_imports[-1]} is still being imported")
         self._take_turn(0)  # what it printed before it answered
         self._check_printed(printed_before)
         return reply
@@ -120,7 +123,7 @@ class Conversation:
         """Return the next message that is not about an import; None while there is none."""
         try:
             while (payload := self._frames.next()) is not None:
-                message = wire.decode(payload)
+                message = wire.decode(payload, wire.ANSWER_BYTES)
                 if message is None:
                     raise no_answer("None")
                 if type(message) is not dict or "import" not in message:

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from grader.sandbox import kernel
-from grader.sandbox.start import Start, device_files, python_folders
+from grader.sandbox.start import Start, below, device_files, python_folders
 
 HOME = "/scratch"
 """What can be written. Not /tmp: a submission may lie there, and would be hidden by it."""
@@ -34,7 +34,8 @@ def enter(start: Start, user: int) -> None:
     submission = start["submission"]
     copied = not readable_by_others(Path(submission))
     for path in _outer_first([*python_folders(start["device"]), *([] if copied else [submission])]):
-        _show(path, root)
+        for place in _show(path, root):
+            _hide(start["judge"], path, place)
     if copied:
         copy(submission, root + submission)
     for path in device_files(start["device"]):
@@ -91,16 +92,28 @@ def _outer_first(paths: Iterable[str]) -> list[str]:
     return sorted(set(paths), key=lambda path: (path.count("/"), path))
 
 
-def _show(path: str, root: str) -> None:
-    """Make `path` readable below the new root, and where it really lies, too."""
+def _show(path: str, root: str) -> list[str]:
+    """Make `path` readable below the new root, and where it really lies, too; return these places."""
     real = os.path.realpath(path)
     if os.path.islink(path) and path in ("/lib", "/lib64"):
         # Of the system's own layout, where programs are told to find their loader.
         os.symlink(os.readlink(path), root + path)
+    places = []
     for place in {real, path} if not os.path.lexists(root + path) else {real}:
         if not _shown(root + place):
             _bind(real, root + place)
             kernel.make_read_only(root + place)
+            places.append(root + place)
+    return places
+
+
+def _hide(folders: Iterable[str], shown: str, place: str) -> None:
+    """Cover those of `folders` that lie in `shown`, which is seen at `place`, by empty ones."""
+    for folder in folders:
+        if (inside := below(folder, shown)) is not None:
+            covered = os.path.join(place, inside)
+            kernel.mount("none", covered, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "mode=555,size=4k")
+            kernel.make_read_only(covered)
 
 
 def _shown(place: str) -> bool:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from grader.sandbox import cgroup, confine, kernel, landlock, seccomp
 from grader.sandbox.limits import Limits
-from grader.sandbox.start import ISOLATIONS, Start
+from grader.sandbox.start import ISOLATIONS, Start, judge_folders
 from specs.outcomes import GraderFault
 
 DESCRIPTIONS = {
@@ -113,6 +113,7 @@ def _nobodys_start(isolation: str, folder: str) -> Start:
         isolation=isolation,
         folder=str(root),
         group="",
+        judge=judge_folders(),
         refused=[],
         memory_bytes=limits.memory_bytes,
         processor_seconds=int(limits.processor_seconds),

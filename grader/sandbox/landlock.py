@@ -41,10 +41,16 @@ def scopes_signals() -> bool:
     return abi() >= 6
 
 
-def restrict(readable: Iterable[str], writable: Iterable[str], devices: Iterable[str] = ()) -> None:
+def restrict(
+    readable: Iterable[str],
+    writable: Iterable[str],
+    devices: Iterable[str] = (),
+    listed: Iterable[str] = (),
+) -> None:
     """Give up every file but these: `readable` to read and execute, `writable` folders for anything.
 
-    Paths that do not exist are left out. Needs `kernel.gain_nothing` before. Raises OSError.
+    Of the folders `listed`, and of all below, the names may be read. Paths that do not exist are left out.
+    Needs `kernel.gain_nothing` before. Raises OSError.
     """
     version = abi()
     if version == 0:
@@ -57,6 +63,7 @@ def restrict(readable: Iterable[str], writable: Iterable[str], devices: Iterable
     ruleset = kernel.system_call(_CREATE_RULESET, attributes[:size], size, 0)
     try:
         _allow(ruleset, readable, READ & files)
+        _allow(ruleset, listed, _READ_DIR & files)
         _allow(ruleset, writable, files)
         _allow(ruleset, devices, (_READ_FILE | _WRITE_FILE | _IOCTL_DEVICE) & files)
         kernel.system_call(_RESTRICT_SELF, ruleset, 0)

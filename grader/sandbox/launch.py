@@ -23,10 +23,9 @@ from typing import Any, Self
 
 import psutil  # type: ignore[import-untyped]  # psutil ships no types
 
-import specs
 from grader.sandbox import forkserver
 from grader.sandbox.limits import Limits
-from grader.sandbox.start import Start
+from grader.sandbox.start import Start, judge_folders
 from specs.outcomes import GraderFault
 
 # Everything else stays behind: a seed, a token, a PYTHON... that would change what is graded.
@@ -134,6 +133,7 @@ class ForkServer:
             isolation=isolation,
             folder=str(folder),
             group=f"nanograder-{os.getpid()}-{next(_numbers)}",
+            judge=judge_folders(),
             refused=list(refused),
             memory_bytes=limits.memory_bytes,
             processor_seconds=int(limits.processor_seconds),
@@ -201,11 +201,8 @@ class ForkServer:
     def _start(self) -> None:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the server
-        options = {
-            "control": theirs.fileno(),
-            "grader": str(Path(forkserver.__file__).parents[1]),
-            "specs": str(_folder_of_specs()),
-        }
+        grader, specifications = judge_folders()
+        options = {"control": theirs.fileno(), "grader": grader, "specs": specifications}
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-B", "-X", "utf8", forkserver.__file__, json.dumps(options)],
@@ -250,12 +247,6 @@ def _environment() -> dict[str, str]:
         if name in _KEPT_VARIABLES or name.startswith(_KEPT_PREFIXES)
     }
     return {**kept, **_ONE_THREAD}
-
-
-def _folder_of_specs() -> Path:
-    if specs.__file__ is None:
-        raise GraderFault("the package `specs` has no __init__.py: install nanograder again")
-    return Path(specs.__file__).parent
 
 
 def _remove(folder: Path) -> None:

@@ -42,11 +42,24 @@ REFUSED = {
     "clock_adjtime": (305, 266), "adjtimex": (159, 171), "sethostname": (170, 161),
     "setdomainname": (171, 162), "iopl": (172, -1), "ioperm": (173, -1), "vhangup": (153, 58),
     "lookup_dcookie": (212, 18),
+    # what happens in folders that it may not read; requests of which a machine has so many for all
+    "inotify_add_watch": (254, 27), "io_setup": (206, 0),
 }  # fmt: skip
 # memfd_create makes memory that no limit of a process counts; CUDA's driver uses it.
 _MEMFD_CREATE = (319, 279)
 _CLONE, _CLONE3 = (56, 220), (435, 435)
-_SIGNALS = {"kill": (62, 129), "tkill": (200, 130), "rt_sigqueueinfo": (129, 138)}
+_SIGNALS = {
+    "kill": (62, 129), "tkill": (200, 130), "tgkill": (234, 131),
+    "rt_sigqueueinfo": (129, 138), "rt_tgsigqueueinfo": (297, 240),
+}  # fmt: skip
+# What the kernel lets every process of a user do to every other one: limits, priorities, processors, memory.
+_BY_PROCESS = {
+    "prlimit64": (302, 261), "sched_setparam": (142, 118), "sched_setscheduler": (144, 119),
+    "sched_setaffinity": (203, 122), "sched_setattr": (314, 274), "migrate_pages": (256, 238),
+    "move_pages": (279, 239),
+}  # fmt: skip
+# The same, with a kind first: 0 and 1 are the kinds "process".
+_BY_KIND_AND_PROCESS = {"setpriority": ((141, 140), 0), "ioprio_set": ((251, 30), 1)}
 _SIGNALS_BY_DESCRIPTOR = (424, 424)
 
 _MACHINES = {"x86_64": (0, 0xC000_003E), "aarch64": (1, 0xC000_00B7)}
@@ -55,7 +68,12 @@ _X32 = 0x4000_0000
 
 _LOAD, _JUMP_IF_EQUAL, _JUMP_IF_AT_LEAST, _JUMP_IF_ANY, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _ALLOW, _FAIL, _KILL = 0x7FFF_0000, 0x0005_0000, 0x8000_0000
-_NUMBER, _MACHINE, _FIRST_ARGUMENT = 0, 4, 16  # offsets in struct seccomp_data, little-endian
+_NUMBER, _MACHINE, _FIRST_ARGUMENT, _SECOND_ARGUMENT = (
+    0,
+    4,
+    16,
+    24,
+)  # offsets in struct seccomp_data, little-endian
 _PR_SET_SECCOMP, _MODE_FILTER = 22, 2
 
 
@@ -64,15 +82,16 @@ def available() -> bool:
     return platform.system() == "Linux" and platform.machine() in _MACHINES
 
 
-def restrict(*, cuda: bool = False, signals_only_to: int | None = None) -> None:
+def restrict(*, cuda: bool = False, only: int | None = None, signals: bool = False) -> None:
     """Refuse the calls above from now on, here and in every process started from here.
 
-    With `signals_only_to`, signals may go to this process alone. Needs `kernel.gain_nothing` before.
+    With `only`, limits and priorities of this process alone may be set, and with `signals` they, too, may
+    go to no other. Needs `kernel.gain_nothing` before.
     Raises OSError.
     """
     if not available():
         raise OSError(f"no filter of system calls is known for {platform.system()} on {platform.machine()}")
-    install(program(cuda=cuda, signals_only_to=signals_only_to))
+    install(program(cuda=cuda, only=only, signals=signals))
 
 
 def install(instructions: list[bytes]) -> None:
@@ -82,7 +101,7 @@ def install(instructions: list[bytes]) -> None:
     kernel.prctl(_PR_SET_SECCOMP, _MODE_FILTER, header)
 
 
-def program(*, cuda: bool = False, signals_only_to: int | None = None) -> list[bytes]:
+def program(*, cuda: bool = False, only: int | None = None, signals: bool = False) -> list[bytes]:
     """Return the filter as instructions of classic BPF."""
     column, machine = _MACHINES[platform.machine()]
     refused = [numbers[column] for numbers in REFUSED.values() if numbers[column] >= 0]
@@ -100,8 +119,10 @@ def program(*, cuda: bool = False, signals_only_to: int | None = None) -> list[b
     lines += [_step(_JUMP_IF_EQUAL, _CLONE3[column], 0, 1), _error(errno.ENOSYS)]
     for number in sorted(refused):
         lines += [_step(_JUMP_IF_EQUAL, number, 0, 1), _error(errno.EPERM)]
-    if signals_only_to is not None:
-        lines += _signals(column, signals_only_to)
+    if only is not None:
+        lines += _only_to(column, only)
+    if only is not None and signals:
+        lines += _signals(column, only)
     return [
         *lines,
         _step(_JUMP_IF_EQUAL, _CLONE[column], 0, 3),
@@ -121,6 +142,29 @@ def refusing_namespaces() -> list[bytes]:
         _error(errno.EPERM),
         _step(_RETURN, _ALLOW),
     ]
+
+
+def _only_to(column: int, process_id: int) -> list[bytes]:
+    """Allow the calls that name a process where that is this one, by its id or as 0."""
+    lines = []
+    itself = [
+        _step(_JUMP_IF_EQUAL, 0, 2, 0),
+        _step(_JUMP_IF_EQUAL, process_id, 1, 0),
+        _error(errno.EPERM),
+        _step(_RETURN, _ALLOW),
+    ]
+    for numbers in _BY_PROCESS.values():
+        lines += [_step(_JUMP_IF_EQUAL, numbers[column], 0, 5), _step(_LOAD, _FIRST_ARGUMENT), *itself]
+    for numbers, kind in _BY_KIND_AND_PROCESS.values():
+        lines += [
+            _step(_JUMP_IF_EQUAL, numbers[column], 0, 8),
+            _step(_LOAD, _FIRST_ARGUMENT),
+            _step(_JUMP_IF_EQUAL, kind, 1, 0),
+            _error(errno.EPERM),
+            _step(_LOAD, _SECOND_ARGUMENT),
+            *itself,
+        ]
+    return lines
 
 
 def _signals(column: int, process_id: int) -> list[bytes]:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import site
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TypedDict
+
+import grader
+import specs
 
 ISOLATIONS = ("strict", "medium", "basic")
 """Levels of isolation with a process of the submission's own, the strongest first."""
@@ -24,6 +27,8 @@ class Start(TypedDict):
     """A fresh folder of the judge's: the root of the process's file system, or where it may write."""
     group: str
     """A name for its control group that nothing else has."""
+    judge: list[str]
+    """The folders of the judge's own packages, which may lie among Python's: never shown."""
     refused: list[str]
     """Modules whose import stopped an earlier process of this submission."""
     memory_bytes: int
@@ -34,7 +39,10 @@ class Start(TypedDict):
 
 
 def python_folders(device: str = "cpu") -> list[str]:
-    """Return the folders that Python and the libraries it loads live in; nothing of the judge's."""
+    """Return the folders that Python and the libraries it loads live in.
+
+    An installed judge lies in one of them: see `Start.judge`.
+    """
     prefixes = [sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix]
     # Where one of these is a whole system ("/usr"), only what is Python's or a library is taken.
     python = [one for one in prefixes if one not in ("/", "/usr", "/usr/local")]
@@ -45,6 +53,11 @@ def python_folders(device: str = "cpu") -> list[str]:
     settings = ["/etc/ld.so.cache", "/etc/localtime", "/usr/share/zoneinfo"]
     cuda = ["/usr/local/nvidia", "/usr/local/cuda", "/sys"] if device == "cuda" else []
     return existing([*python, *packages, *standard, *libraries, *search, *settings, *cuda])
+
+
+def judge_folders() -> list[str]:
+    """Return the folders of the packages `grader` and `specs`, wherever they are installed."""
+    return [str(Path(package).parent) for package in (grader.__file__, specs.__file__) if package]
 
 
 def device_files(device: str) -> list[str]:
@@ -61,3 +74,24 @@ def existing(paths: Iterable[str]) -> list[str]:
         if not any(path.startswith(one + "/") for one in found):
             found.append(path)
     return found
+
+
+def below(path: str, folder: str) -> str | None:
+    """Return how `path` goes on from `folder`, wherever links lead; None if it does not lie in there."""
+    inside = os.path.relpath(os.path.realpath(path), os.path.realpath(folder))
+    return None if inside == os.curdir or inside.startswith(os.pardir) else inside
+
+
+def without(paths: Iterable[str], hidden: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return all that lies in `paths` but for the folders `hidden`, and the folders cut up for that."""
+    kept, cut = [], []
+    for path in paths:
+        if any(os.path.realpath(path) == os.path.realpath(one) for one in hidden):
+            continue
+        if not any(below(one, path) for one in hidden):
+            kept.append(path)
+            continue
+        within, further = without((entry.path for entry in os.scandir(path)), hidden)
+        kept += within
+        cut += [path, *further]
+    return kept, cut

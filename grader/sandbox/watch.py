@@ -7,7 +7,9 @@ words what was too much.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import stat
 import time
 from pathlib import Path
 
@@ -41,7 +43,7 @@ class Watch:
             self._looked_for_descendants = now
             self._descendants = descendants_of(process_id)
             self._check_processes()
-            self._check_files()
+            self._check_files(process_id)
         self._check_memory_and_processor(process_id)
 
     def _check_processes(self) -> None:
@@ -51,9 +53,11 @@ class Watch:
                 f"more than the {self._limits.processes} allowed"
             )
 
-    def _check_files(self) -> None:
+    def _check_files(self, process_id: int) -> None:
         # Where it has a file system of its own this folder is empty, and that one is full by itself.
         held = bytes_below(self._child.folder, self._limits.disk_bytes)
+        for one in (process_id, *(descendant.pid for descendant in self._descendants)):
+            held += bytes_without_a_name(one, self._child.folder)
         if held > self._limits.disk_bytes:
             raise SubmissionDied(
                 f"the submission's files held {_mebibytes(held)} MiB, "
@@ -90,15 +94,36 @@ def share_of_memory(process: psutil.Process) -> int:
 
 
 def bytes_below(folder: Path, enough: int) -> int:
-    """Return how many bytes the files below a folder hold; stops counting beyond `enough`."""
+    """Return how many bytes the files below a folder hold; stops counting beyond `enough`.
+
+    Raises SubmissionDied for folders nested so deeply that what lies in them has no path.
+    """
     held, folders = 0, [str(folder)]
     while folders and held <= enough:
-        with contextlib.suppress(OSError), os.scandir(folders.pop()) as entries:
-            for entry in entries:
-                with contextlib.suppress(OSError):
+        try:
+            with os.scandir(folders.pop()) as entries:
+                for entry in entries:
                     held += entry.stat(follow_symlinks=False).st_blocks * 512
                     if entry.is_dir(follow_symlinks=False):
                         folders.append(entry.path)
+        except OSError as error:  # gone meanwhile, or closed to the judge
+            if error.errno == errno.ENAMETOOLONG:
+                raise SubmissionDied(
+                    "the submission nested folders too deeply for their files to be counted"
+                ) from None
+    return held
+
+
+def bytes_without_a_name(process_id: int, folder: Path) -> int:
+    """Return the bytes of deleted files that a process holds open, on the disk that `folder` is on."""
+    held = 0
+    with contextlib.suppress(OSError):
+        disk = folder.stat().st_dev
+        for entry in os.scandir(f"/proc/{process_id}/fd"):
+            with contextlib.suppress(OSError):  # closed meanwhile
+                file = entry.stat()
+                if file.st_dev == disk and file.st_nlink == 0 and stat.S_ISREG(file.st_mode):
+                    held += file.st_blocks * 512
     return held
 
 

@@ -32,6 +32,10 @@ import numpy as np
 
 FRAME_BYTES = 64 << 20
 """Largest payload, in bytes."""
+ANSWER_BYTES = 16 << 20
+"""Largest payload of an answer. Those of correct programs were seen to take up to 3 MiB; the judge holds it
+several times over while it reads and compares it, and asks for hundreds when it looks for a smaller input.
+"""
 DEPTH = 32
 """How deep containers may nest."""
 NODES = 1 << 18

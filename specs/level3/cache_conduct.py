@@ -14,7 +14,8 @@ from specs.compare import as_numbers, expect_close, expect_equal
 from specs.law import law
 from specs.level3.cache_storage import ENTRY_AXES, RIGHT, insertion
 from specs.level3.loss import loss_tolerance
-from specs.logits import expect_logits
+from specs.logits import LOGIT_AXES, expect_logits
+from specs.oracles import gpt
 from specs.probe import Probe
 from specs.strategies import config, seeds
 
@@ -80,6 +81,41 @@ def test_a_refusal_half_way_leaves_the_earlier_layers_as_they_were(
         for layer in range(layers):
             where = f"the {what} of layer {layer}, after a refusal in layer {layers - 1}"
             expect_close(got[name][layer], want[layer], tolerances.EXACT, where, ENTRY_AXES)
+
+
+@law(
+    examples=6,
+    cases=[{"seed": 0, "rows": 1, "held": 1, "more": 1}],
+    seed=seeds,
+    rows=st.integers(1, 2),
+    held=st.integers(1, 6),
+    more=st.integers(1, 3),
+)
+def test_the_past_is_read_from_the_cache(probe: Probe, seed: int, rows: int, held: int, more: int) -> None:
+    """A text is continued from the keys and values that its cache holds, and not from its tokens once more.
+
+    After the first tokens the model gets another embedding: those already in the cache are as they were. For
+    the oracle these are other tokens, of a vocabulary twice as large. Kills: a model that remembers ids and
+    computes everything again for each token, so that the cache is only for show.
+    """
+    shape = config(sequence_len=16)
+    size = shape["vocab_size"]
+    weights = draws.model(shape, seed, probe.dtype)
+    earlier, later = (draws.weights(shape, seed + i, probe.dtype)["transformer.wte.weight"] for i in (0, 1))
+    tokens = draws.tokens(shape, seed, rows, held + more)
+    got = probe(
+        "cache_conduct.after_another_embedding",
+        config=shape, weights=weights, embedding=later, tokens=tokens, held=held,
+    )  # fmt: skip
+    both = {
+        **weights,
+        "transformer.wte.weight": np.concatenate([later, earlier]),
+        "lm_head.weight": np.concatenate([weights["lm_head.weight"]] * 2),
+    }
+    tokens[:, :held] += size
+    want, slack = (each[:, held:, :size] for each in gpt.logits_and_slack(shape, both, tokens))
+    what = f"the logits of {more} tokens behind {held} in a cache, for which the embedding was another"
+    expect_close(got, want, tolerances.of(probe.dtype), what, LOGIT_AXES, slack=slack)
 
 
 @law(

@@ -43,6 +43,23 @@ def after_a_refused_pass(
 
 
 @probe
+def after_another_embedding(
+    config: dict[str, int],
+    weights: Arrays,
+    embedding: NDArray[np.float32],
+    tokens: NDArray[np.int64],
+    held: int,
+) -> NDArray[Any]:
+    """Feed `held` tokens, give the model another `embedding`, and return the logits of the others."""
+    model = build_model(config, weights)
+    cache = new_cache(config, tokens.shape[0], config["sequence_len"])
+    feed(model, cache, tokens[:, :held], [held])
+    with torch.no_grad():
+        model.transformer.wte.weight.copy_(tensor(embedding))
+    return feed(model, cache, tokens[:, held:], [1] * (tokens.shape[1] - held))[0]
+
+
+@probe
 def refused_half_way(
     shape: dict[str, int], steps: list[dict[str, Any]], refused_in: int, bad: NDArray[np.float32]
 ) -> dict[str, Any]:
