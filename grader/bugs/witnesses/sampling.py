@@ -68,6 +68,17 @@ def rows(modules: Modules) -> Any:
     return found
 
 
+def neighbours(modules: Modules) -> Any:
+    """Return how often, in tenths, tokens come up in rows of ordinary logits beside rows of huge ones."""
+    sample = modules["engine"].sample_next_token
+    logits = torch.tensor([[0.0, 0.4, 0.8, 1.2], [1e7, 1e7, 1e7, 1e7]]).repeat(5000, 1)
+    found = []
+    for seed, top_k in ((0, None), (1, 3)):
+        ids = sample(logits, generator(seed), 1.0, top_k)[::2]
+        found += [round(float((ids == token).float().mean()), 1) for token in range(4)]
+    return found
+
+
 def candidates(modules: Modules) -> Any:
     """Return which tokens come up for several numbers of candidates."""
     logits = torch.tensor([0.1, 0.5, 0.3, 0.2, 0.4])
