@@ -154,6 +154,23 @@ def test_the_engine_needs_only_what_the_contract_names(
     expect_equal(got["bare"]["tokens"], got["full"]["tokens"], "the columns with a model that has no more")
 
 
+@law(examples=4, prompt=prompts, num_samples=row_counts, seed=seeds)
+def test_columns_stay_as_they_came(probe: Probe, prompt: list[int], num_samples: int, seed: int) -> None:
+    """What generate yielded stays as it is: whoever collects the columns has them all, each its own.
+
+    Kills: one list that is filled anew for each column, or one of masks.
+    """
+    got = probe(
+        "generation.kept",
+        prompt=prompt,
+        script={"choices": 4, "ids": TEXT_IDS},
+        options={"num_samples": num_samples, "max_tokens": 6, "seed": seed},
+    )
+    expect_equal(len(full_columns(got["came"], num_samples)), 6, "the number of columns, max_tokens=6")
+    for name in ("tokens", "masks"):
+        expect_equal(got["is"][name], got["came"][name], f"the {name} collected, against those that came")
+
+
 @law(
     examples=4,
     cases=[{"num_samples": 6, "max_tokens": 24, "seed": 0}],

@@ -172,6 +172,16 @@ def traces(modules: Modules) -> Any:
     return found
 
 
+def collected(modules: Modules) -> Any:
+    """Return the columns of an engine, collected before any is read."""
+    found = []
+    for prompt in (1, 2):
+        stand_in = StandIn(script([65, 66, 67, 68], prompt), width=VOCABULARY)
+        engine = modules["engine"].Engine(stand_in, Bytes())
+        found.append(attempt(lambda: list(engine.generate([BOS, 1][:prompt], max_tokens=4))))  # noqa: B023  # called at once
+    return found
+
+
 def slow(modules: Modules) -> Any:
     """Return what GPT.generate draws with several options, and whether it leaves traces."""
     found: list[Any] = []
