@@ -255,15 +255,17 @@ def test_a_fresh_model_is_no_constant(probe: Probe, n_head: int, n_layer: int, h
             {**config(n_head=2, n_kv_head=2), "n_embd": 6},
             {**config(n_head=4), "n_embd": 12},
             {**config(n_head=1), "n_embd": 7},
+            {**config(n_head=1), "n_embd": 1},
+            {**config(n_head=8), "n_embd": 8},
         ]
     ),
-    examples=10,
+    examples=14,
 )
 def test_impossible_widths_are_refused(probe: Probe, shape: Config) -> None:
     """A width that the heads do not divide, or that leaves a head of odd size, is a ValueError.
 
-    The message names one of them. Kills: configurations that fail later with a message about shapes, or
-    silently drop channels.
+    One channel is odd as well. The message names one of them. Kills: configurations that fail later with a
+    message about shapes, or silently drop channels.
     """
     probe("model.builds", config=config())  # what is possible is accepted
     what = f"n_embd={shape['n_embd']} with n_head={shape['n_head']}"

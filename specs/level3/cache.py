@@ -26,7 +26,10 @@ SHORTEST = [[1, 1], [2, 1], [1, 2], [1, 1, 1], [1, 2, 1], [2, 2]]
 
 @law(
     examples=25,
-    cases=[{"shape": config(n_layer=2), "seed": 0, "batch": 1, "chunks": chunks} for chunks in SHORTEST],
+    cases=[
+        *({"shape": config(n_layer=2), "seed": 0, "batch": 1, "chunks": chunks} for chunks in SHORTEST),
+        *({"shape": config(), "seed": 0, "batch": batch, "chunks": [2, 3]} for batch in (5, 17)),
+    ],
     shape=configs(max_layers=4),
     seed=seeds,
     batch=st.integers(1, 3),

@@ -62,6 +62,35 @@ def test_a_number_keeps_its_digits(probe: Probe) -> None:
         expect_value(outcome(probe, text), Expression(text, want, abs(want), False, 2))
 
 
+TYPES = {
+    "4/2": 2.0,
+    "0/5": 0.0,
+    f"{10**20}/{10**10}": 1e10,
+    f"{2**60}/2": float(2**59),
+    f"-{10**30}/{10**30}": -1.0,
+    "1e20//1": 1e20,
+    "1e20%7": 1e20 % 7,
+    f"{10**20}*1.0": 1e20,
+    f"{10**20}-0.0": 1e20,
+    f"{10**20}//{10**10}": 10**10,
+    f"{10**20}%{10**10}": 0,
+    f"{10**60}-{10**60}": 0,
+    "-9007199254740993//1": -9007199254740993,
+    f"+{10**30}": 10**30,
+}
+
+
+@law()
+def test_types_do_not_hang_on_sizes(probe: Probe) -> None:
+    """Numbers large and small have results of Python's types: / gives a float, // of integers an integer.
+
+    Kills: large quotients kept whole so that no digit is lost, large floats taken for integers, integers
+    made floats beyond some size.
+    """
+    for text, want in TYPES.items():
+        expect_value(outcome(probe, text), Expression(text, want, abs(want) if want else 1, False, 2))
+
+
 ESCAPES = {
     r"'\x41\xe9\xE9'.count('\xe9')": 2,
     r"'A\x41\u0041\U00000041'.count('A')": 4,

@@ -6,6 +6,7 @@ and no tool is called; so bugs of attention, caches, tokenizers and tools do not
 
 from __future__ import annotations
 
+import numpy as np
 from hypothesis import strategies as st
 
 from specs.compare import expect, expect_equal
@@ -14,7 +15,10 @@ from specs.probe import Probe
 from specs.strategies import seeds
 from specs.streams import (
     BOS,
+    SIZE,
+    TERMINALS,
     TEXT_IDS,
+    full_columns,
     prompts,
     row_counts,
 )
@@ -148,3 +152,53 @@ def test_the_engine_needs_only_what_the_contract_names(
         options={"num_samples": num_samples, "max_tokens": 6, "seed": seed},
     )
     expect_equal(got["bare"]["tokens"], got["full"]["tokens"], "the columns with a model that has no more")
+
+
+@law(examples=4, prompt=prompts, num_samples=row_counts, seed=seeds)
+def test_columns_stay_as_they_came(probe: Probe, prompt: list[int], num_samples: int, seed: int) -> None:
+    """What generate yielded stays as it is: whoever collects the columns has them all, each its own.
+
+    Kills: one list that is filled anew for each column, or one of masks.
+    """
+    got = probe(
+        "generation.kept",
+        prompt=prompt,
+        script={"choices": 4, "ids": TEXT_IDS},
+        options={"num_samples": num_samples, "max_tokens": 6, "seed": seed},
+    )
+    expect_equal(len(full_columns(got["came"], num_samples)), 6, "the number of columns, max_tokens=6")
+    for name in ("tokens", "masks"):
+        expect_equal(got["is"][name], got["came"][name], f"the {name} collected, against those that came")
+
+
+@law(
+    examples=4,
+    cases=[{"num_samples": 6, "max_tokens": 24, "seed": 0}],
+    num_samples=st.sampled_from([2, 3, 6]),
+    max_tokens=st.integers(2, 24),
+    seed=seeds,
+)
+def test_an_ended_row_stays_ended(probe: Probe, num_samples: int, max_tokens: int, seed: int) -> None:
+    """A row that has ended repeats its own terminal with mask 0, whatever the model says after it.
+
+    The model knows no end: at each step it says either terminal or a digit, each as likely.
+    Kills: a terminal that is sampled again and counted as the row's, a row that takes the other terminal or
+    comes back to life, a mask that hangs on the token and not on the row.
+    """
+    logits = np.full(SIZE, -1e4)
+    logits[list(TERMINALS)] = 0.0
+    logits[48:58] = -np.log(2.0)
+    (got,) = probe(
+        "generation.stream",
+        prompt=[BOS],
+        script={"logits": logits},
+        options={"num_samples": num_samples, "max_tokens": max_tokens, "seed": seed},
+    )
+    columns = full_columns(got, num_samples)
+    for i in range(num_samples):
+        tokens = [column[i] for column in columns]
+        end = next((step for step, token in enumerate(tokens) if token in TERMINALS), len(tokens))
+        rest = len(tokens[end + 1 :])
+        expect_equal(tokens[end + 1 :], tokens[end : end + 1] * rest, f"row {i} after its end, step {end},")
+        masks = [column[i] for column in got["masks"]]
+        expect_equal(masks, [1] * (len(tokens) - rest) + [0] * rest, f"the masks of row {i}, {tokens},")

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from hypothesis import strategies as st
 
-from specs.chance import expect_share
+from specs.chance import expect_distribution, expect_share
 from specs.compare import expect, expect_at_least, expect_at_most, expect_equal
 from specs.law import law
 from specs.level3.sampling import ids_of
@@ -112,6 +112,31 @@ def test_a_temperature_may_be_an_int(probe: Probe, seed: int, temperature: int, 
         for each in (temperature, float(temperature))
     ]
     expect_equal(drawn[0], drawn[1], f"the ids at temperature {temperature}, against {float(temperature)}")
+
+
+@law(
+    examples=4,
+    cases=[{"seed": 0, "size": 1e7, "temperature": 1.0, "top_k": top_k} for top_k in (None, 3)],
+    seed=seeds,
+    size=st.sampled_from([1e7, -1e7, 1e5]),
+    temperature=st.sampled_from([0.5, 1.0, 2.0]),
+    top_k=st.sampled_from([None, 2, 8]),
+)
+def test_a_row_is_drawn_the_same_beside_a_larger_one(
+    probe: Probe, seed: int, size: float, temperature: float, top_k: int | None
+) -> None:
+    """Rows of ordinary logits are drawn by their shares, also where the rows between them are millions away.
+
+    Kills: the largest logit of the batch taken from all rows, so that small ones lose their digits; any
+    other number of the batch that stands in for one of the row.
+    """
+    ordinary = np.random.default_rng(seed).permutation(np.arange(5) * 0.4).astype(np.float32)
+    logits = np.tile(ordinary, (600, 1))
+    logits[1::2] += np.float32(size)
+    (got,) = probe("sampling.draw", logits=logits, seed=seed, temperature=temperature, top_k=top_k)
+    wanted = sampling.probabilities(ordinary.tolist(), temperature, top_k)
+    what = f"300 draws from {ordinary.round(1).tolist()} beside rows that are {size:g} larger"
+    expect_distribution(ids_of(got, 600)[::2], wanted, what)
 
 
 @law(examples=2, seed=seeds, top_k=st.sampled_from([60, 100, 120]))

@@ -88,6 +88,19 @@ def forms(prompt: list[int], script: dict[str, Any], options: dict[str, Any]) ->
 
 
 @probe
+def kept(prompt: list[int], script: dict[str, Any], options: dict[str, Any]) -> dict[str, Stream]:
+    """Return what `generate` yields, as it was when it came and as it is after the last column."""
+    found: dict[str, Stream] = {when: {"tokens": [], "masks": []} for when in ("came", "is")}
+    held = []
+    model = scripted_model(script, len(prompt), 64, 0)
+    for pair in itertools.islice(new_engine(model).generate(list(prompt), **options), 100):
+        append(found["came"], [pair])
+        held.append(pair)
+    append(found["is"], held)
+    return found
+
+
+@probe
 def interleaved(
     prompts: list[list[int]], script: dict[str, Any], options: list[dict[str, Any]], schedule: list[int]
 ) -> dict[str, list[Stream]]:

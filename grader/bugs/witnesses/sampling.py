@@ -68,6 +68,17 @@ def rows(modules: Modules) -> Any:
     return found
 
 
+def neighbours(modules: Modules) -> Any:
+    """Return how often, in tenths, tokens come up in rows of ordinary logits beside rows of huge ones."""
+    sample = modules["engine"].sample_next_token
+    logits = torch.tensor([[0.0, 0.4, 0.8, 1.2], [1e7, 1e7, 1e7, 1e7]]).repeat(5000, 1)
+    found = []
+    for seed, top_k in ((0, None), (1, 3)):
+        ids = sample(logits, generator(seed), 1.0, top_k)[::2]
+        found += [round(float((ids == token).float().mean()), 1) for token in range(4)]
+    return found
+
+
 def candidates(modules: Modules) -> Any:
     """Return which tokens come up for several numbers of candidates."""
     logits = torch.tensor([0.1, 0.5, 0.3, 0.2, 0.4])
@@ -158,6 +169,16 @@ def traces(modules: Modules) -> Any:
         engine.generate_batch(prompt, num_samples=1 + seed, max_tokens=4, seed=seed)
         found += [bool(torch.equal(torch.get_rng_state(), state)), len(prompt)]
         torch.set_rng_state(state)
+    return found
+
+
+def collected(modules: Modules) -> Any:
+    """Return the columns of an engine, collected before any is read."""
+    found = []
+    for prompt in (1, 2):
+        stand_in = StandIn(script([65, 66, 67, 68], prompt), width=VOCABULARY)
+        engine = modules["engine"].Engine(stand_in, Bytes())
+        found.append(attempt(lambda: list(engine.generate([BOS, 1][:prompt], max_tokens=4))))  # noqa: B023  # called at once
     return found
 
 
