@@ -94,6 +94,17 @@ AWKWARD = [
 ]
 """Pieces of text at which tokenizers have failed: blanks, controls, marks, digits, long characters."""
 
+TIDIED = [
+    "a , b . c ? d ! e ; f : g ( h ) [ i ] { j }",
+    "do n't it 's we 've they 're I 'm we 'll he 'd ' x ' \" y \"",
+    "Ġthe Ċ ▁the ##ing low</w> lo@@ w <0x0A> <unk> [UNK]",
+    "&amp; &lt;b&gt; &#233; %20 \\u00e9 \\x41 =C3=A9",
+    "\u201cq\u201d \u2018q\u2019 \u2026 \u2013 \u2014 \u2212 \u00d7 \u00bd \u2122 \u338f",
+    "x  y   z\ta\u2003b\u3000c\u00add",
+    "\uff21\uff42\uff11 \uff71 \ufe64 \u2075 \u2085 \u2167 \u017f \u212a",
+]
+"""What decoders tidy up, how other tokenizers write blanks and bytes, and forms that are made alike."""
+
 PARTS_OF_SPECIAL = [
     "<|",
     "|>",

@@ -25,6 +25,7 @@ from specs.texts import (
     PARTS_OF_SPECIAL,
     SPECIAL_COUNT,
     SPELLED,
+    TIDIED,
     Learning,
     learnings,
     plain_texts,
@@ -40,6 +41,7 @@ CRITERION = "encoding"
     cases=[
         *({"learning": learning, "text": text} for learning in (MERGING, BYTES) for text in MIXED),
         *({"learning": MERGING, "text": text} for text in [*ENGLISH, "".join(AWKWARD), " ".join(AWKWARD)]),
+        *({"learning": FEW, "text": text} for text in TIDIED),
         {"learning": MERGING, "text": "a" * 3000 + " " * 3000 + "\n" * 300},
     ],
     learning=learnings,
@@ -48,8 +50,9 @@ CRITERION = "encoding"
 def test_decoding_gives_the_text_back(probe: Probe, learning: Learning, text: str) -> None:
     """decode(encode(text)) is the text, whatever is in it: blanks, controls, marks, any script.
 
-    Kills: text that is stripped, lower-cased, normalised or cut, line ends changed, blanks put in front,
-    characters beyond ASCII or beyond 16 bits lost, unknown characters replaced.
+    Kills: text that is stripped, lower-cased, normalised or cut, line ends changed, blanks put in front or
+    taken away before punctuation, what other tokenizers write for a blank or a byte read as one, characters
+    beyond ASCII or beyond 16 bits lost, unknown characters replaced.
     """
     answer = probe("tokenizer.round_trip", learning=learning, texts=[text])
     expect_ids(answer["ids"][0], answer["size"], f"encode({quoted(text)})")
@@ -97,6 +100,32 @@ def test_every_kind_of_character_comes_back(probe: Probe, learning: Learning) ->
         lost = next((each for each in text if each not in got), None) if isinstance(got, str) else None
         named = "" if lost is None else f"; U+{ord(lost):04X} is lost"
         expect(got == text, f"decode(encode({quoted(text)})): got {quoted(got)}, want the text{named}")
+
+
+EDGES = [
+    *AWKWARD[1:],
+    *(chr(code) for first, behind in BLOCKS for code in range(first, behind) if not chr(code).isprintable()),
+]
+"""What somebody may take off the end of a text: blanks, controls, marks, what is not assigned."""
+
+
+@law(examples=1, learning=learnings)
+def test_a_text_may_begin_and_end_with_anything(probe: Probe, learning: Learning) -> None:
+    """Whatever stands at the beginning or the end of a text, or is all of it, comes back, also from a list.
+
+    Kills: blanks or zero bytes taken off an end of a text, a mark in front taken for one of the byte order.
+    """
+    texts = [text for edge in EDGES for text in (edge, f"{edge}a{edge}")]
+    answer = probe("tokenizer.round_trip", learning=learning, texts=texts)
+    listed = probe("tokenizer.encode_batch", learning=learning, texts=texts)
+    expect_equal(len(listed), len(texts), "the number of lists of ids for a list of texts")
+    for text, ids, decoded, others in zip(texts, answer["ids"], answer["decoded"], listed, strict=True):
+        if decoded != text:
+            broken(f"decode(encode({text!r})), of {quoted(ids)}: got {quoted(decoded)}, want the text")
+        if others != ids:
+            broken(
+                f"encode of a list with {text!r}: got {quoted(others)}, want {quoted(ids)} as from it alone"
+            )
 
 
 LONG_WORD = "weathers "
@@ -318,15 +347,16 @@ def test_a_list_is_encoded_text_by_text(
     examples=12,
     cases=[
         {"value": value}
-        for value in (None, 5, 1.5, b"hi", [1], ["a", None], [b"a"], ["a", 5], {"a": "b"}, [["a"]], True)
+        for value in (None, 5, 1.5, b"hi", [1], ["a", None], [b"a"], ["a", 5], {"a": "b"}, [["a", 5]], True)
     ],
     value=st.one_of(st.binary(max_size=3), st.integers(), st.lists(st.integers(), min_size=1, max_size=3)),
 )
 def test_what_is_no_text_is_refused(probe: Probe, value: Any) -> None:
     """encode raises for anything but a str or a list of str, and goes on encoding afterwards.
 
-    Kills: bytes or numbers turned into text, None taken for an empty text, a list that is encoded up to what
-    is wrong with it.
+    A list of lists of texts is neither refused nor asked for: an encode that calls itself for each element of
+    a list takes it. Kills: bytes or numbers turned into text, None taken for an empty text, a list that is
+    encoded up to what is wrong with it.
     """
     outcome = probe.attempt("tokenizer.encode_batch", learning=FEW, texts=value)
     expect_raised(outcome, f"encode({value!r})")
