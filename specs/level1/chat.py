@@ -16,6 +16,7 @@ from specs.conversations import (
     TOOL,
     TWICE,
     Conversation,
+    Message,
     assistant,
     contents,
     conversations,
@@ -34,7 +35,7 @@ from specs.oracles import conversations as oracle
 from specs.outcomes import SubmissionRaised
 from specs.probe import Probe
 from specs.probes.byte_tokenizer import SPECIAL
-from specs.texts import FEW, MERGING, SPELLED, plain_texts, spelling_texts
+from specs.texts import AWKWARD, ENGLISH, FEW, MARKUP, MERGING, SPELLED, TIDIED, plain_texts, spelling_texts
 
 CRITERION = "chat"
 
@@ -95,6 +96,33 @@ def test_parts_stand_between_their_tokens(probe: Probe, conversation: Conversati
     """
     rendered = render(probe, conversation)
     expect_equal(rendered.ids, rendered.want_ids, f"the ids of {quoted(conversation)}", ALSO)
+
+
+ODD = [*AWKWARD, *(f"{edge}a{edge}" for edge in AWKWARD), *TIDIED, *MARKUP, *ENGLISH, "word " * 2500]
+"""Texts that somebody may tidy up or cut."""
+
+
+@law()
+def test_contents_are_encoded_as_they_are(probe: Probe) -> None:
+    """Every content and part is rendered as it stands and in full, in conversations of any length.
+
+    Kills: contents that are stripped, normalised or cut, line ends changed, parts of blanks alone left out, a
+    limit to the messages or to the parts of one.
+    """
+    kinds = ("text", "python", "python_output")
+    turns: list[Message] = []
+    for text in ODD:
+        turns += [user(text), assistant(text), user([part("text", text)])]
+        turns.append(assistant([part(kind, text) for kind in kinds]))
+    everything = assistant([part(kind, text) for text in AWKWARD for kind in kinds])
+    conversations = [talk(*turns), talk(user("a"), everything)]
+    conversations += [
+        talk(system(text), user(text), assistant("a")) for text in (" ", "\n", " a ", "\r\na\n", "")
+    ]
+    for conversation in conversations:
+        rendered = render(probe, conversation, max_tokens=10_000_000)
+        expect_equal(rendered.ids, rendered.want_ids, f"the ids of {quoted(conversation)}", ALSO)
+        expect_equal(rendered.mask, rendered.want_mask, f"the mask of {quoted(conversation)}")
 
 
 @law(

@@ -23,8 +23,23 @@ from specs.datastreams import (
 from specs.law import law
 from specs.probe import Probe
 from specs.probes.byte_tokenizer import SPECIAL
+from specs.texts import EDGES, ENGLISH, MARKUP, MIXED, PARTS_OF_SPECIAL, TIDIED
 
 CRITERION = "data"
+
+ODD = [
+    *ENGLISH,
+    *MIXED,
+    *TIDIED,
+    *MARKUP,
+    *PARTS_OF_SPECIAL,
+    "ABC aBc",
+    "a\r\n\r\n\n\nb\r\n",
+    "a\tb",
+    "0",
+    "007",
+]
+"""Texts that somebody may tidy up."""
 
 
 @law(
@@ -228,6 +243,20 @@ def test_text_that_spells_a_special_token_is_text(probe: Probe, documents: list[
     inputs = shaped(got, this, 6, "inputs", "the stream")
     expect_equal(int((inputs == encoded(this)[0][0]).sum()), starts, "how often <|bos|> stands in 6 batches")
     expect_batches(got, this, 6, "the stream")
+
+
+@law()
+def test_texts_reach_the_stream_as_they_are(probe: Probe) -> None:
+    """Every document is encoded as it stands: capitals, blanks, line ends, controls, marks, whatever.
+
+    Kills: documents that are lower-cased, normalised or tidied, characters taken off their ends or left out.
+    """
+    documents = [*ODD, *(f"{edge}a{edge}" for edge in EDGES)]
+    this = setup(documents, (4, 1024))
+    ids = encoded(this)
+    batches = sum(map(len, ids)) // (4 * 1024) + 1
+    got = probe("dataloader.batches", setup=this, number=batches)
+    expect_batches(got, this, batches, f"the stream of {len(documents)} odd documents")
 
 
 @law(

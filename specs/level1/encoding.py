@@ -17,7 +17,9 @@ from specs.probe import Probe
 from specs.probes.byte_tokenizer import SPECIAL
 from specs.texts import (
     AWKWARD,
+    BLOCKS,
     BYTES,
+    EDGES,
     ENGLISH,
     FEW,
     MERGING,
@@ -60,33 +62,6 @@ def test_decoding_gives_the_text_back(probe: Probe, learning: Learning, text: st
     expect_equal(answer["again"][0], answer["ids"][0], f"encode({quoted(text)}) once more")
 
 
-BLOCKS = [
-    (0x0000, 0x0500),
-    (0x0600, 0x0620),
-    (0x0E00, 0x0E60),
-    (0x1680, 0x1690),
-    (0x1800, 0x1820),
-    (0x1E00, 0x1F00),
-    (0x2000, 0x2200),
-    (0x2E80, 0x3050),
-    (0xAC00, 0xAC10),
-    (0xD7F0, 0xD800),
-    (0xE000, 0xE010),
-    (0xF900, 0xFB10),
-    (0xFDD0, 0xFE30),
-    (0xFEFF, 0x10010),
-    *((plane * 0x10000 - 4, plane * 0x10000 + 4) for plane in range(2, 17)),
-    (0x1F1E6, 0x1F200),
-    (0x1F3FB, 0x1F400),
-    (0xE0000, 0xE0080),
-    (0x10FFF0, 0x110000),
-]
-"""Code points at which something is special, from the first up to the second.
-
-Controls, blanks, marks, forms that are normalised, what is no character at all, ends of planes.
-"""
-
-
 @law(examples=1, cases=[{"learning": learning} for learning in (MERGING, FEW)], learning=learnings)
 def test_every_kind_of_character_comes_back(probe: Probe, learning: Learning) -> None:
     """Some thousand characters, assigned or not, come back one by one and side by side.
@@ -100,13 +75,6 @@ def test_every_kind_of_character_comes_back(probe: Probe, learning: Learning) ->
         lost = next((each for each in text if each not in got), None) if isinstance(got, str) else None
         named = "" if lost is None else f"; U+{ord(lost):04X} is lost"
         expect(got == text, f"decode(encode({quoted(text)})): got {quoted(got)}, want the text{named}")
-
-
-EDGES = [
-    *AWKWARD[1:],
-    *(chr(code) for first, behind in BLOCKS for code in range(first, behind) if not chr(code).isprintable()),
-]
-"""What somebody may take off the end of a text: blanks, controls, marks, what is not assigned."""
 
 
 @law(examples=1, learning=learnings)
