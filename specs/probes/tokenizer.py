@@ -75,12 +75,14 @@ def size(learning: Learning) -> Any:
 @probe
 def vocabulary(learning: Learning, first: int = 256) -> dict[str, Any]:
     """Return the number of ids, and the bytes of every id from `first` on that is not special."""
-    return _vocabulary(trained(learning), first)
+    kind = imported("nanochat.tokenizer").RustBPETokenizer
+    return _vocabulary(kind, tuple(learning["texts"]), learning["vocab_size"], first)
 
 
 @functools.lru_cache(maxsize=16)
-def _vocabulary(tokenizer: Any, first: int) -> dict[str, Any]:
-    # Kept: several laws ask for the same one again and again.
+def _vocabulary(kind: Any, texts: tuple[str, ...], vocab_size: int, first: int) -> dict[str, Any]:
+    # Kept: several laws ask for the same one again and again. Not by the tokenizer, which need have no hash.
+    tokenizer = _trained(kind, texts, vocab_size)
     size = tokenizer.get_vocab_size()
     return {"size": size, "bytes": bytes_of_all(tokenizer, range(first, size - len(SPECIAL)))}
 
