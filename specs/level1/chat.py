@@ -18,7 +18,6 @@ from specs.conversations import (
     Conversation,
     Message,
     assistant,
-    contents,
     conversations,
     expect_rendered,
     of_texts,
@@ -30,7 +29,6 @@ from specs.conversations import (
     user,
 )
 from specs.law import law
-from specs.learning import expect_no_traces
 from specs.oracles import conversations as oracle
 from specs.outcomes import SubmissionRaised
 from specs.probe import Probe
@@ -314,29 +312,6 @@ def test_the_conversation_is_left_as_it_was(probe: Probe, conversation: Conversa
         )
         expect_equal(answer["given"], conversation, f"the argument of {method} afterwards")
         expect(bool(answer["answer"]), f"{method}({quoted(conversation)}): got {quoted(answer['answer'])}")
-
-
-@law(examples=6, said=contents)
-def test_rendered_lists_are_fresh(probe: Probe, said: object) -> None:
-    """Rendering again gives the same, whatever was done with the lists that it gave before.
-
-    Kills: lists kept and handed out again, state that is left behind by a conversation.
-    """
-    conversation = talk(user("hi"), assistant(said))
-    for method in ("render_conversation", "render_for_completion"):
-        before, after = probe(
-            "tokenizer.changed_answers", learning=FEW, method=method, arguments=[conversation]
-        )
-        expect_equal(after, before, f"{method}({quoted(conversation)}), after its first answer was emptied")
-
-
-@law()
-def test_rendering_leaves_no_traces(probe: Probe) -> None:
-    """Rendering a conversation or a prompt changes no setting that others share.
-
-    Kills: a seed, warnings switched off for good.
-    """
-    expect_no_traces(probe, ["rendering", "a prompt"])
 
 
 @law(

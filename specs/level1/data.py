@@ -206,7 +206,7 @@ def test_every_epoch_is_like_the_first(probe: Probe, documents: list[str], epoch
 def test_any_id_may_be_bos(probe: Probe, bos: int, documents: list[str]) -> None:
     """Documents begin with the tokenizer's own <|bos|>, whether that is id 0 or one of many thousands.
 
-    Kills: an id that is written down, an id 0 taken for none, ids kept in 16 bits.
+    Kills: an id that is written down, an id 0 taken for none, ids kept in 16 bits or as a float.
     """
     this = setup(documents, (2, 7), bos=bos)
     expect_batches(probe("dataloader.batches", setup=this, number=5), this, 5, f"the stream with bos={bos}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from specs.compare import expect, expect_at_most, expect_equal, expect_raised, quoted
+from specs.compare import broken, expect, expect_at_most, expect_equal, expect_raised, quoted
 from specs.datastreams import FILLER, expect_batches, setup
 from specs.law import law
 from specs.oracles import stream
@@ -313,3 +313,14 @@ def test_files_become_batches(probe: Probe, every: int, lines: int) -> None:
     got = probe("textfiles.batches", contents=[content], every=every, B=2, T=9, number=number)
     for name, part, documents in zip(("training", "validation"), got, parts, strict=True):
         expect_batches(part, setup(documents, (2, 9)), number, f"the stream for {name}")
+
+
+@law()
+def test_reading_and_splitting_leave_no_traces(probe: Probe) -> None:
+    """Reading files and splitting texts change no setting that others share.
+
+    Kills: a handler for interruptions that stays, warnings switched off for good, a working folder that is
+    left for that of the files, texts dealt out by the generator that all share.
+    """
+    for changed in probe("textfiles.traces", contents=[b"one\n\ntwo\n"], documents=["a", "b", "c"]):
+        broken(f"reading files and splitting texts changed {changed}")

@@ -214,6 +214,7 @@ ends = st.one_of(st.none(), st.sampled_from(SPECIAL), st.sampled_from([0, 1, 97,
         {"learning": FEW, "text": "hello", "prepend": None, "append": "<|assistant_end|>"},
         {"learning": FEW, "text": "", "prepend": "<|bos|>", "append": "<|bos|>"},
         {"learning": FEW, "text": "hello", "prepend": 0, "append": 0},
+        {"learning": FEW, "text": "a", "prepend": 97, "append": 97},
         {"learning": FEW, "text": "<|bos|>", "prepend": "last id", "append": "<|user_end|>"},
     ],
     learning=learnings,
@@ -227,7 +228,7 @@ def test_a_token_is_put_at_each_end(
     """encode(text, prepend, append) is the ids of the text with one id in front and one behind.
 
     Kills: BOS not prepended, prepended and appended swapped, id 0 taken for none, a name not looked up, a
-    token that is added for an empty text only or not for it.
+    token that is added for an empty text only or not for it, or not where the text has it already.
     """
     options, before, after = ends_of(probe, learning, prepend, append)
     (got,) = probe("tokenizer.encode", learning=learning, texts=[text], options=options)
@@ -241,6 +242,7 @@ def test_a_token_is_put_at_each_end(
         {"learning": FEW, "drawn": ["hello", "you"], "prepend": "<|bos|>", "append": None},
         {"learning": FEW, "drawn": ["hello", "", "you"], "prepend": None, "append": "<|user_end|>"},
         {"learning": FEW, "drawn": ["", ""], "prepend": 0, "append": 0},
+        {"learning": FEW, "drawn": ["a", "b"], "prepend": 97, "append": 98},
         {"learning": FEW, "drawn": [], "prepend": "<|bos|>", "append": "<|bos|>"},
     ],
     learning=learnings,
@@ -417,14 +419,14 @@ def test_ids_outside_the_vocabulary_are_refused(probe: Probe, off: int, at: int)
 def test_lists_that_were_given_stay_as_they_are(probe: Probe) -> None:
     """encode and decode leave the lists alone that they are given.
 
-    Kills: texts sorted in place, a BOS taken off the caller's ids, ids lengthened.
+    Kills: texts sorted or tidied in place, a BOS taken off the caller's ids, ids lengthened.
     """
     size = probe("tokenizer.size", learning=FEW)
     bos = size - SPECIAL_COUNT
     for ids in ([bos, 97, 98, bos + 4], [97], [bos], []):
         given = probe("tokenizer.left_alone", learning=FEW, method="decode", argument=ids, options={})
         expect_equal(given, ids, f"the list of ids that decode({ids}) was given, afterwards")
-    drawn = ["the weather", "a", "", "b", "a"]
+    drawn = ["the weather", "a", "", "b", "a", " A\t", "\nc\r\n", "e\u0301", "<|bos|>"]
     both: list[dict[str, int | str]] = [{}, {"prepend": "<|bos|>", "append": 5}]
     for options in both:
         given = probe("tokenizer.left_alone", learning=FEW, method="encode", argument=drawn, options=options)

@@ -335,6 +335,27 @@ def changed_answers(
     return [sorted(each) if isinstance(each, set | frozenset) else each for each in (before, second)]
 
 
+@probe
+def kept_answers(learning: Learning, calls: list[dict[str, Any]]) -> dict[str, list[Any]]:
+    """Return what one tokenizer answers to calls, as each answer came and as it is after all of them.
+
+    A call is a "method", its "arguments" and, if need be, "options".
+    """
+    tokenizer = learn(learning)
+    answers, came = [], []
+    for each in calls:
+        answers.append(getattr(tokenizer, each["method"])(*each["arguments"], **each.get("options", {})))
+        came.append(copy.deepcopy(answers[-1]))
+    return {"came": [plainly(each) for each in came], "later": [plainly(each) for each in answers]}
+
+
+def plainly(answer: Any) -> Any:
+    """Return an answer with sets in order, and pairs as lists."""
+    if isinstance(answer, set | frozenset):
+        return sorted(answer)
+    return list(answer) if isinstance(answer, tuple) else answer
+
+
 # Saving ---------------------------------------------------------------------------------------------------
 
 
