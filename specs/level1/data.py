@@ -161,14 +161,19 @@ def test_targets_are_the_stream_one_further(
 
 @law(
     examples=10,
-    cases=[{"documents": [""], "size": (2, 3)}, {"documents": ["abc"], "size": (4, 16)}],
+    cases=[
+        {"documents": [""], "size": (2, 3)},
+        {"documents": ["abc"], "size": (4, 16)},
+        {"documents": [""], "size": (32, 256)},
+    ],
     documents=st.lists(st.text(alphabet="abc", max_size=4), min_size=1, max_size=3),
     size=st.sampled_from([(1, 1), (2, 5), (4, 16), (3, 40)]),
 )
 def test_a_batch_may_hold_several_epochs(probe: Probe, documents: list[str], size: tuple[int, int]) -> None:
     """Where the documents are fewer than a batch needs, they come again within it, each time in full.
 
-    Kills: at most one epoch a batch, a batch thrown away or padded at the end of an epoch.
+    Kills: at most one epoch a batch, a batch thrown away or padded at the end of an epoch, a limit to the
+    documents of a batch.
     """
     this = setup(documents, size)
     expect_batches(probe("dataloader.batches", setup=this, number=4), this, 4, "the stream")

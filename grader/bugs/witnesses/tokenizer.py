@@ -78,7 +78,7 @@ def ends(modules: Modules) -> Any:
     tokenizer = _trained(modules)
     return [
         attempt(partial(tokenizer.encode, given, **options))
-        for given in ("hello", "", ["hello", "", "you"])
+        for given in ("hello", "", "\x00a", ["hello", "", "you"])
         for options in (
             {"prepend": "<|bos|>"},
             {"append": "<|assistant_end|>"},
