@@ -29,8 +29,8 @@ corpora = st.lists(texts, min_size=1, max_size=9)
 sizes = st.tuples(st.sampled_from([1, 2, 3, 5]), st.sampled_from([1, 2, 3, 7, 8, 16]))
 """(B, T)."""
 
-BOS_IDS = [ORDINARY, 0, 50_000]
-"""The least, which is no truth value either, and one that two bytes do not hold with a sign."""
+BOS_IDS = [ORDINARY, 0, 50_000, 100_000, 2**24 + 1]
+"""The least, which is no truth value either, and what 15 bits, 16 bits and a float32 do not hold."""
 
 
 def setup(documents: list[str], size: tuple[int, int], **more: Any) -> Setup:

@@ -90,3 +90,14 @@ def expect_no_traces(probe: Probe, uses: Sequence[str]) -> None:
         asked = {"learning": FEW, "texts": ["the weather", "🙂é"], "conversation": CONVERSATION}
         for changed in probe("tokenizer.traces", **asked, use=use):
             broken(f"{use} changed {changed}")
+
+
+def expect_kept(answer: dict[str, list[Any]], calls: Sequence[dict[str, Any]]) -> None:
+    """Require what `tokenizer.kept_answers` saw to be later what it was when it came."""
+    for number, (came, later) in enumerate(zip(answer["came"], answer["later"], strict=True)):
+        named = calls[number]["method"] if number < len(calls) else "a method"
+        if came != later:
+            broken(
+                f"what {named} gave as answer {number + 1} was {quoted(came)}, and is {quoted(later)} after "
+                f"{len(answer['came']) - number - 1} more calls: want it to stay as it came"
+            )

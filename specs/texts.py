@@ -94,6 +94,49 @@ AWKWARD = [
 ]
 """Pieces of text at which tokenizers have failed: blanks, controls, marks, digits, long characters."""
 
+TIDIED = [
+    "a , b . c ? d ! e ; f : g ( h ) [ i ] { j }",
+    "do n't it 's we 've they 're I 'm we 'll he 'd ' x ' \" y \"",
+    "Ġthe Ċ ▁the ##ing low</w> lo@@ w <0x0A> <unk> [UNK]",
+    "&amp; &lt;b&gt; &#233; %20 \\u00e9 \\x41 =C3=A9",
+    "\u201cq\u201d \u2018q\u2019 \u2026 \u2013 \u2014 \u2212 \u00d7 \u00bd \u2122 \u338f",
+    "x  y   z\ta\u2003b\u3000c\u00add",
+    "\uff21\uff42\uff11 \uff71 \ufe64 \u2075 \u2085 \u2167 \u017f \u212a",
+]
+"""What decoders tidy up, how other tokenizers write blanks and bytes, and forms that are made alike."""
+
+BLOCKS = [
+    (0x0000, 0x0500),
+    (0x0600, 0x0620),
+    (0x0E00, 0x0E60),
+    (0x1680, 0x1690),
+    (0x1800, 0x1820),
+    (0x1E00, 0x1F00),
+    (0x2000, 0x2200),
+    (0x2E80, 0x3050),
+    (0xAC00, 0xAC10),
+    (0xD7F0, 0xD800),
+    (0xE000, 0xE010),
+    (0xF900, 0xFB10),
+    (0xFDD0, 0xFE30),
+    (0xFEFF, 0x10010),
+    *((plane * 0x10000 - 4, plane * 0x10000 + 4) for plane in range(2, 17)),
+    (0x1F1E6, 0x1F200),
+    (0x1F3FB, 0x1F400),
+    (0xE0000, 0xE0080),
+    (0x10FFF0, 0x110000),
+]
+"""Code points at which something is special, from the first up to the second.
+
+Controls, blanks, marks, forms that are normalised, what is no character at all, ends of planes.
+"""
+
+EDGES = [
+    *AWKWARD[1:],
+    *(chr(code) for first, behind in BLOCKS for code in range(first, behind) if not chr(code).isprintable()),
+]
+"""What somebody may take off the end of a text: blanks, controls, marks, what is not assigned."""
+
 PARTS_OF_SPECIAL = [
     "<|",
     "|>",
@@ -111,6 +154,19 @@ PARTS_OF_SPECIAL = [
     "<s>",
 ]
 """What looks like a special token, and a part of one."""
+
+MARKUP = [
+    "# a comment",
+    "= a heading =",
+    "---",
+    "***",
+    "> quoted",
+    "- a list",
+    "a hy-",
+    "\\begin{a}",
+    "<!-- a -->",
+]
+"""Lines that mean something to who reads text of one kind or another."""
 
 characters = st.characters(exclude_categories=["Cs"])
 

@@ -397,6 +397,33 @@ MANY = 3000
 """More tokens than short texts allow."""
 
 
+@law(
+    examples=15,
+    cases=[
+        {"text": text} for text in (" ab", "  ", "\n\n", "\t\tab", "    ab", "ab.", "...", "\r\n", "\n  ")
+    ],
+    text=st.text(alphabet=" \t\n\r.,ab1é", min_size=2, max_size=6),
+)
+def test_the_ends_of_a_text_count(probe: Probe, text: str) -> None:
+    """A text that is one piece becomes one token in the end, also where blanks stand at its ends.
+
+    Whether it is one piece is free, so a tokenizer that saw it amid others is asked: it encodes the text as
+    one id. Kills: blanks, empty lines or marks taken off the ends of a text before it is counted, a first or
+    last character lost, pieces of blanks left out.
+    """
+    amid = [f"x{text}y", f"x{text} y", f"x{text}x{text}", f"{text}{text}", f"a{text}\n"]
+    learning = {"texts": [*amid, f"x{text}"], "vocab_size": LEAST + MANY}
+    (ids,) = probe("tokenizer.encode", learning=learning, texts=[text])
+    if len(ids) != 1:
+        return
+    learned = learn(probe, [text], LEAST + MANY)
+    expect(
+        text.encode() in learned,
+        f"after training to the end on [{text!r}] alone, no token is the whole text, but it is one piece: "
+        f"amid others it was learned, and encode({text!r}) gave one id; learned {quoted(learned)}",
+    )
+
+
 @law()
 def test_training_leaves_no_traces(probe: Probe) -> None:
     """Training draws from nobody's random generator and changes no setting that others share.

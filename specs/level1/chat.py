@@ -16,8 +16,8 @@ from specs.conversations import (
     TOOL,
     TWICE,
     Conversation,
+    Message,
     assistant,
-    contents,
     conversations,
     expect_rendered,
     of_texts,
@@ -29,12 +29,11 @@ from specs.conversations import (
     user,
 )
 from specs.law import law
-from specs.learning import expect_no_traces
 from specs.oracles import conversations as oracle
 from specs.outcomes import SubmissionRaised
 from specs.probe import Probe
 from specs.probes.byte_tokenizer import SPECIAL
-from specs.texts import FEW, MERGING, SPELLED, plain_texts, spelling_texts
+from specs.texts import AWKWARD, ENGLISH, FEW, MARKUP, MERGING, SPELLED, TIDIED, plain_texts, spelling_texts
 
 CRITERION = "chat"
 
@@ -95,6 +94,33 @@ def test_parts_stand_between_their_tokens(probe: Probe, conversation: Conversati
     """
     rendered = render(probe, conversation)
     expect_equal(rendered.ids, rendered.want_ids, f"the ids of {quoted(conversation)}", ALSO)
+
+
+ODD = [*AWKWARD, *(f"{edge}a{edge}" for edge in AWKWARD), *TIDIED, *MARKUP, *ENGLISH, "word " * 2500]
+"""Texts that somebody may tidy up or cut."""
+
+
+@law()
+def test_contents_are_encoded_as_they_are(probe: Probe) -> None:
+    """Every content and part is rendered as it stands and in full, in conversations of any length.
+
+    Kills: contents that are stripped, normalised or cut, line ends changed, parts of blanks alone left out, a
+    limit to the messages or to the parts of one.
+    """
+    kinds = ("text", "python", "python_output")
+    turns: list[Message] = []
+    for text in ODD:
+        turns += [user(text), assistant(text), user([part("text", text)])]
+        turns.append(assistant([part(kind, text) for kind in kinds]))
+    everything = assistant([part(kind, text) for text in AWKWARD for kind in kinds])
+    conversations = [talk(*turns), talk(user("a"), everything)]
+    conversations += [
+        talk(system(text), user(text), assistant("a")) for text in (" ", "\n", " a ", "\r\na\n", "")
+    ]
+    for conversation in conversations:
+        rendered = render(probe, conversation, max_tokens=10_000_000)
+        expect_equal(rendered.ids, rendered.want_ids, f"the ids of {quoted(conversation)}", ALSO)
+        expect_equal(rendered.mask, rendered.want_mask, f"the mask of {quoted(conversation)}")
 
 
 @law(
@@ -286,29 +312,6 @@ def test_the_conversation_is_left_as_it_was(probe: Probe, conversation: Conversa
         )
         expect_equal(answer["given"], conversation, f"the argument of {method} afterwards")
         expect(bool(answer["answer"]), f"{method}({quoted(conversation)}): got {quoted(answer['answer'])}")
-
-
-@law(examples=6, said=contents)
-def test_rendered_lists_are_fresh(probe: Probe, said: object) -> None:
-    """Rendering again gives the same, whatever was done with the lists that it gave before.
-
-    Kills: lists kept and handed out again, state that is left behind by a conversation.
-    """
-    conversation = talk(user("hi"), assistant(said))
-    for method in ("render_conversation", "render_for_completion"):
-        before, after = probe(
-            "tokenizer.changed_answers", learning=FEW, method=method, arguments=[conversation]
-        )
-        expect_equal(after, before, f"{method}({quoted(conversation)}), after its first answer was emptied")
-
-
-@law()
-def test_rendering_leaves_no_traces(probe: Probe) -> None:
-    """Rendering a conversation or a prompt changes no setting that others share.
-
-    Kills: a seed, warnings switched off for good.
-    """
-    expect_no_traces(probe, ["rendering", "a prompt"])
 
 
 @law(

@@ -23,8 +23,23 @@ from specs.datastreams import (
 from specs.law import law
 from specs.probe import Probe
 from specs.probes.byte_tokenizer import SPECIAL
+from specs.texts import EDGES, ENGLISH, MARKUP, MIXED, PARTS_OF_SPECIAL, TIDIED
 
 CRITERION = "data"
+
+ODD = [
+    *ENGLISH,
+    *MIXED,
+    *TIDIED,
+    *MARKUP,
+    *PARTS_OF_SPECIAL,
+    "ABC aBc",
+    "a\r\n\r\n\n\nb\r\n",
+    "a\tb",
+    "0",
+    "007",
+]
+"""Texts that somebody may tidy up."""
 
 
 @law(
@@ -146,14 +161,19 @@ def test_targets_are_the_stream_one_further(
 
 @law(
     examples=10,
-    cases=[{"documents": [""], "size": (2, 3)}, {"documents": ["abc"], "size": (4, 16)}],
+    cases=[
+        {"documents": [""], "size": (2, 3)},
+        {"documents": ["abc"], "size": (4, 16)},
+        {"documents": [""], "size": (32, 256)},
+    ],
     documents=st.lists(st.text(alphabet="abc", max_size=4), min_size=1, max_size=3),
     size=st.sampled_from([(1, 1), (2, 5), (4, 16), (3, 40)]),
 )
 def test_a_batch_may_hold_several_epochs(probe: Probe, documents: list[str], size: tuple[int, int]) -> None:
     """Where the documents are fewer than a batch needs, they come again within it, each time in full.
 
-    Kills: at most one epoch a batch, a batch thrown away or padded at the end of an epoch.
+    Kills: at most one epoch a batch, a batch thrown away or padded at the end of an epoch, a limit to the
+    documents of a batch.
     """
     this = setup(documents, size)
     expect_batches(probe("dataloader.batches", setup=this, number=4), this, 4, "the stream")
@@ -191,7 +211,7 @@ def test_every_epoch_is_like_the_first(probe: Probe, documents: list[str], epoch
 def test_any_id_may_be_bos(probe: Probe, bos: int, documents: list[str]) -> None:
     """Documents begin with the tokenizer's own <|bos|>, whether that is id 0 or one of many thousands.
 
-    Kills: an id that is written down, an id 0 taken for none, ids kept in 16 bits.
+    Kills: an id that is written down, an id 0 taken for none, ids kept in 16 bits or as a float.
     """
     this = setup(documents, (2, 7), bos=bos)
     expect_batches(probe("dataloader.batches", setup=this, number=5), this, 5, f"the stream with bos={bos}")
@@ -228,6 +248,20 @@ def test_text_that_spells_a_special_token_is_text(probe: Probe, documents: list[
     inputs = shaped(got, this, 6, "inputs", "the stream")
     expect_equal(int((inputs == encoded(this)[0][0]).sum()), starts, "how often <|bos|> stands in 6 batches")
     expect_batches(got, this, 6, "the stream")
+
+
+@law()
+def test_texts_reach_the_stream_as_they_are(probe: Probe) -> None:
+    """Every document is encoded as it stands: capitals, blanks, line ends, controls, marks, whatever.
+
+    Kills: documents that are lower-cased, normalised or tidied, characters taken off their ends or left out.
+    """
+    documents = [*ODD, *(f"{edge}a{edge}" for edge in EDGES)]
+    this = setup(documents, (4, 1024))
+    ids = encoded(this)
+    batches = sum(map(len, ids)) // (4 * 1024) + 1
+    got = probe("dataloader.batches", setup=this, number=batches)
+    expect_batches(got, this, batches, f"the stream of {len(documents)} odd documents")
 
 
 @law(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from specs.compare import expect, expect_at_most, expect_equal, expect_raised, quoted
+from specs.compare import broken, expect, expect_at_most, expect_equal, expect_raised, quoted
 from specs.datastreams import FILLER, expect_batches, setup
 from specs.law import law
 from specs.oracles import stream
 from specs.probe import Probe
+from specs.texts import EDGES, MARKUP, PARTS_OF_SPECIAL, TIDIED
 
 CRITERION = "data"
 
@@ -64,6 +65,29 @@ def test_documents_of_files_are_their_runs_of_lines(probe: Probe, contents: list
     (got,) = probe("textfiles.documents", contents=contents)
     want = [document for content in contents for document in stream.documents_of(content)]
     expect_equal(got, want, f"the documents of files with the contents {contents}")
+
+
+@law()
+def test_lines_are_kept_as_they_are(probe: Probe) -> None:
+    """A line that is not empty is text as it stands, whatever is in it, alone or beside others.
+
+    Kills: lines that are normalised or tidied, marks and controls left out, lines taken for comments,
+    headings or separators, a line or a document that comes again left out, short documents left out.
+    """
+    # A carriage return before the end of a line belongs to that, and what one is elsewhere is free.
+    edges = [f"{edge}a{edge}" for edge in EDGES if "\r" not in edge and "\n" not in edge]
+    lines = [*edges, *TIDIED, *MARKUP, *PARTS_OF_SPECIAL, "ABC", "x", "x", "0", "0", "x"]
+    alone, together = "\n\n".join(lines), "\n".join(lines)
+    content = f"{alone}\n\n{together}\n\n\n{together}\n".encode()
+    (got,) = probe("textfiles.documents", contents=[content])
+    for document, line in zip(got, lines, strict=False):
+        expect_equal(document, line, f"the document of a file that is the line {line!r} between empty lines")
+    expect_equal(len(got), len(lines) + 2, f"the number of documents of a file with {len(lines) + 2}")
+    for document in got[-2:]:
+        found = document.split("\n")
+        for have, line in zip(found, lines, strict=False):
+            expect_equal(have, line, f"the line {line!r} amid others in a document of a file")
+        expect_equal(len(found), len(lines), f"the number of lines of a document with {len(lines)}")
 
 
 @law(
@@ -289,3 +313,14 @@ def test_files_become_batches(probe: Probe, every: int, lines: int) -> None:
     got = probe("textfiles.batches", contents=[content], every=every, B=2, T=9, number=number)
     for name, part, documents in zip(("training", "validation"), got, parts, strict=True):
         expect_batches(part, setup(documents, (2, 9)), number, f"the stream for {name}")
+
+
+@law()
+def test_reading_and_splitting_leave_no_traces(probe: Probe) -> None:
+    """Reading files and splitting texts change no setting that others share.
+
+    Kills: a handler for interruptions that stays, warnings switched off for good, a working folder that is
+    left for that of the files, texts dealt out by the generator that all share.
+    """
+    for changed in probe("textfiles.traces", contents=[b"one\n\ntwo\n"], documents=["a", "b", "c"]):
+        broken(f"reading files and splitting texts changed {changed}")

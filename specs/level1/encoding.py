@@ -17,7 +17,9 @@ from specs.probe import Probe
 from specs.probes.byte_tokenizer import SPECIAL
 from specs.texts import (
     AWKWARD,
+    BLOCKS,
     BYTES,
+    EDGES,
     ENGLISH,
     FEW,
     MERGING,
@@ -25,6 +27,7 @@ from specs.texts import (
     PARTS_OF_SPECIAL,
     SPECIAL_COUNT,
     SPELLED,
+    TIDIED,
     Learning,
     learnings,
     plain_texts,
@@ -40,6 +43,7 @@ CRITERION = "encoding"
     cases=[
         *({"learning": learning, "text": text} for learning in (MERGING, BYTES) for text in MIXED),
         *({"learning": MERGING, "text": text} for text in [*ENGLISH, "".join(AWKWARD), " ".join(AWKWARD)]),
+        *({"learning": FEW, "text": text} for text in TIDIED),
         {"learning": MERGING, "text": "a" * 3000 + " " * 3000 + "\n" * 300},
     ],
     learning=learnings,
@@ -48,40 +52,14 @@ CRITERION = "encoding"
 def test_decoding_gives_the_text_back(probe: Probe, learning: Learning, text: str) -> None:
     """decode(encode(text)) is the text, whatever is in it: blanks, controls, marks, any script.
 
-    Kills: text that is stripped, lower-cased, normalised or cut, line ends changed, blanks put in front,
-    characters beyond ASCII or beyond 16 bits lost, unknown characters replaced.
+    Kills: text that is stripped, lower-cased, normalised or cut, line ends changed, blanks put in front or
+    taken away before punctuation, what other tokenizers write for a blank or a byte read as one, characters
+    beyond ASCII or beyond 16 bits lost, unknown characters replaced.
     """
     answer = probe("tokenizer.round_trip", learning=learning, texts=[text])
     expect_ids(answer["ids"][0], answer["size"], f"encode({quoted(text)})")
     expect_equal(answer["decoded"][0], text, f"decode(encode({quoted(text)})), of {quoted(answer['ids'][0])}")
     expect_equal(answer["again"][0], answer["ids"][0], f"encode({quoted(text)}) once more")
-
-
-BLOCKS = [
-    (0x0000, 0x0500),
-    (0x0600, 0x0620),
-    (0x0E00, 0x0E60),
-    (0x1680, 0x1690),
-    (0x1800, 0x1820),
-    (0x1E00, 0x1F00),
-    (0x2000, 0x2200),
-    (0x2E80, 0x3050),
-    (0xAC00, 0xAC10),
-    (0xD7F0, 0xD800),
-    (0xE000, 0xE010),
-    (0xF900, 0xFB10),
-    (0xFDD0, 0xFE30),
-    (0xFEFF, 0x10010),
-    *((plane * 0x10000 - 4, plane * 0x10000 + 4) for plane in range(2, 17)),
-    (0x1F1E6, 0x1F200),
-    (0x1F3FB, 0x1F400),
-    (0xE0000, 0xE0080),
-    (0x10FFF0, 0x110000),
-]
-"""Code points at which something is special, from the first up to the second.
-
-Controls, blanks, marks, forms that are normalised, what is no character at all, ends of planes.
-"""
 
 
 @law(examples=1, cases=[{"learning": learning} for learning in (MERGING, FEW)], learning=learnings)
@@ -97,6 +75,25 @@ def test_every_kind_of_character_comes_back(probe: Probe, learning: Learning) ->
         lost = next((each for each in text if each not in got), None) if isinstance(got, str) else None
         named = "" if lost is None else f"; U+{ord(lost):04X} is lost"
         expect(got == text, f"decode(encode({quoted(text)})): got {quoted(got)}, want the text{named}")
+
+
+@law(examples=1, learning=learnings)
+def test_a_text_may_begin_and_end_with_anything(probe: Probe, learning: Learning) -> None:
+    """Whatever stands at the beginning or the end of a text, or is all of it, comes back, also from a list.
+
+    Kills: blanks or zero bytes taken off an end of a text, a mark in front taken for one of the byte order.
+    """
+    texts = [text for edge in EDGES for text in (edge, f"{edge}a{edge}")]
+    answer = probe("tokenizer.round_trip", learning=learning, texts=texts)
+    listed = probe("tokenizer.encode_batch", learning=learning, texts=texts)
+    expect_equal(len(listed), len(texts), "the number of lists of ids for a list of texts")
+    for text, ids, decoded, others in zip(texts, answer["ids"], answer["decoded"], listed, strict=True):
+        if decoded != text:
+            broken(f"decode(encode({text!r})), of {quoted(ids)}: got {quoted(decoded)}, want the text")
+        if others != ids:
+            broken(
+                f"encode of a list with {text!r}: got {quoted(others)}, want {quoted(ids)} as from it alone"
+            )
 
 
 LONG_WORD = "weathers "
@@ -217,6 +214,7 @@ ends = st.one_of(st.none(), st.sampled_from(SPECIAL), st.sampled_from([0, 1, 97,
         {"learning": FEW, "text": "hello", "prepend": None, "append": "<|assistant_end|>"},
         {"learning": FEW, "text": "", "prepend": "<|bos|>", "append": "<|bos|>"},
         {"learning": FEW, "text": "hello", "prepend": 0, "append": 0},
+        {"learning": FEW, "text": "a", "prepend": 97, "append": 97},
         {"learning": FEW, "text": "<|bos|>", "prepend": "last id", "append": "<|user_end|>"},
     ],
     learning=learnings,
@@ -230,7 +228,7 @@ def test_a_token_is_put_at_each_end(
     """encode(text, prepend, append) is the ids of the text with one id in front and one behind.
 
     Kills: BOS not prepended, prepended and appended swapped, id 0 taken for none, a name not looked up, a
-    token that is added for an empty text only or not for it.
+    token that is added for an empty text only or not for it, or not where the text has it already.
     """
     options, before, after = ends_of(probe, learning, prepend, append)
     (got,) = probe("tokenizer.encode", learning=learning, texts=[text], options=options)
@@ -244,6 +242,7 @@ def test_a_token_is_put_at_each_end(
         {"learning": FEW, "drawn": ["hello", "you"], "prepend": "<|bos|>", "append": None},
         {"learning": FEW, "drawn": ["hello", "", "you"], "prepend": None, "append": "<|user_end|>"},
         {"learning": FEW, "drawn": ["", ""], "prepend": 0, "append": 0},
+        {"learning": FEW, "drawn": ["a", "b"], "prepend": 97, "append": 98},
         {"learning": FEW, "drawn": [], "prepend": "<|bos|>", "append": "<|bos|>"},
     ],
     learning=learnings,
@@ -318,15 +317,16 @@ def test_a_list_is_encoded_text_by_text(
     examples=12,
     cases=[
         {"value": value}
-        for value in (None, 5, 1.5, b"hi", [1], ["a", None], [b"a"], ["a", 5], {"a": "b"}, [["a"]], True)
+        for value in (None, 5, 1.5, b"hi", [1], ["a", None], [b"a"], ["a", 5], {"a": "b"}, [["a", 5]], True)
     ],
     value=st.one_of(st.binary(max_size=3), st.integers(), st.lists(st.integers(), min_size=1, max_size=3)),
 )
 def test_what_is_no_text_is_refused(probe: Probe, value: Any) -> None:
     """encode raises for anything but a str or a list of str, and goes on encoding afterwards.
 
-    Kills: bytes or numbers turned into text, None taken for an empty text, a list that is encoded up to what
-    is wrong with it.
+    A list of lists of texts is neither refused nor asked for: an encode that calls itself for each element of
+    a list takes it. Kills: bytes or numbers turned into text, None taken for an empty text, a list that is
+    encoded up to what is wrong with it.
     """
     outcome = probe.attempt("tokenizer.encode_batch", learning=FEW, texts=value)
     expect_raised(outcome, f"encode({value!r})")
@@ -419,14 +419,14 @@ def test_ids_outside_the_vocabulary_are_refused(probe: Probe, off: int, at: int)
 def test_lists_that_were_given_stay_as_they_are(probe: Probe) -> None:
     """encode and decode leave the lists alone that they are given.
 
-    Kills: texts sorted in place, a BOS taken off the caller's ids, ids lengthened.
+    Kills: texts sorted or tidied in place, a BOS taken off the caller's ids, ids lengthened.
     """
     size = probe("tokenizer.size", learning=FEW)
     bos = size - SPECIAL_COUNT
     for ids in ([bos, 97, 98, bos + 4], [97], [bos], []):
         given = probe("tokenizer.left_alone", learning=FEW, method="decode", argument=ids, options={})
         expect_equal(given, ids, f"the list of ids that decode({ids}) was given, afterwards")
-    drawn = ["the weather", "a", "", "b", "a"]
+    drawn = ["the weather", "a", "", "b", "a", " A\t", "\nc\r\n", "e\u0301", "<|bos|>"]
     both: list[dict[str, int | str]] = [{}, {"prepend": "<|bos|>", "append": 5}]
     for options in both:
         given = probe("tokenizer.left_alone", learning=FEW, method="encode", argument=drawn, options=options)

@@ -9,8 +9,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from specs.compare import expect_equal, quoted
+from specs.compare import expect, expect_equal, quoted
 from specs.law import law
+from specs.learning import expect_kept
 from specs.probe import Probe
 from specs.texts import FEW, SPECIAL_COUNT, SPECIAL_PLACES
 
@@ -161,3 +162,23 @@ def test_many_texts_stay_apart(probe: Probe, number: int) -> None:
         )
     for place in answer["lost"]:
         expect_equal(answer["decoded"][str(place)], texts[place], f"decode(encode({texts[place]!r}))")
+
+
+@law()
+def test_answers_stay_as_they_came(probe: Probe) -> None:
+    """What a tokenizer has answered stays as it is, whatever it is asked for afterwards.
+
+    Kills: one list that is filled anew for each answer.
+    """
+    calls: list[dict[str, Any]] = [
+        {"method": "encode", "arguments": [given], "options": options}
+        for given in ("hello", "", "the weather", ["a", "the"], ["hello", "", "a"])
+        for options in ({}, {"prepend": "<|bos|>", "append": 5})
+    ]
+    calls += [
+        {"method": "get_token_bytes", "arguments": []},
+        {"method": "get_special_tokens", "arguments": []},
+    ]
+    expect_kept(probe("tokenizer.kept_answers", learning=FEW, calls=[*calls, *reversed(calls)]), calls)
+    answers = probe("tokenizer.encode", learning=FEW, texts=["hello", "the weather"])
+    expect(all(answers), f"encode of 'hello' and of 'the weather': got {quoted(answers)}, want ids")

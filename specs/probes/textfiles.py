@@ -13,7 +13,8 @@ from typing import Any
 from specs.probes.dataloader import Arrays, Texts, arrays
 from specs.probes.loading import imported
 from specs.probes.registry import probe
-from specs.probes.traces import resources
+from specs.probes.shared_settings import changed_by
+from specs.probes.traces import resources, usual_defaults
 from specs.probes.word_tokenizer import WordTokenizer
 
 
@@ -70,6 +71,20 @@ def open_files(contents: list[bytes], passes: int) -> dict[str, Any]:
                 number += 1
                 most = max(most, int(str(resources()["open files"])))
         return {"before": before, "most": most, "after": resources()["open files"], "documents": number}
+
+
+@probe
+def traces(contents: list[bytes], documents: list[str]) -> list[str]:
+    """Return which settings that all share are changed by reading files, and by splitting texts."""
+    module = imported("nanochat.dataloader")
+
+    def read() -> None:
+        list(module.TextFiles(paths))
+        for part in module.split_texts(Texts(documents), 2):
+            list(part)
+
+    with files(contents) as paths, usual_defaults():
+        return changed_by(read)
 
 
 @probe

@@ -75,12 +75,14 @@ def size(learning: Learning) -> Any:
 @probe
 def vocabulary(learning: Learning, first: int = 256) -> dict[str, Any]:
     """Return the number of ids, and the bytes of every id from `first` on that is not special."""
-    return _vocabulary(trained(learning), first)
+    kind = imported("nanochat.tokenizer").RustBPETokenizer
+    return _vocabulary(kind, tuple(learning["texts"]), learning["vocab_size"], first)
 
 
 @functools.lru_cache(maxsize=16)
-def _vocabulary(tokenizer: Any, first: int) -> dict[str, Any]:
-    # Kept: several laws ask for the same one again and again.
+def _vocabulary(kind: Any, texts: tuple[str, ...], vocab_size: int, first: int) -> dict[str, Any]:
+    # Kept: several laws ask for the same one again and again. Not by the tokenizer, which need have no hash.
+    tokenizer = _trained(kind, texts, vocab_size)
     size = tokenizer.get_vocab_size()
     return {"size": size, "bytes": bytes_of_all(tokenizer, range(first, size - len(SPECIAL)))}
 
@@ -331,6 +333,27 @@ def changed_answers(
     for each, content in zip(lists, contents, strict=True):
         each.extend(content)
     return [sorted(each) if isinstance(each, set | frozenset) else each for each in (before, second)]
+
+
+@probe
+def kept_answers(learning: Learning, calls: list[dict[str, Any]]) -> dict[str, list[Any]]:
+    """Return what one tokenizer answers to calls, as each answer came and as it is after all of them.
+
+    A call is a "method", its "arguments" and, if need be, "options".
+    """
+    tokenizer = learn(learning)
+    answers, came = [], []
+    for each in calls:
+        answers.append(getattr(tokenizer, each["method"])(*each["arguments"], **each.get("options", {})))
+        came.append(copy.deepcopy(answers[-1]))
+    return {"came": [plainly(each) for each in came], "later": [plainly(each) for each in answers]}
+
+
+def plainly(answer: Any) -> Any:
+    """Return an answer with sets in order, and pairs as lists."""
+    if isinstance(answer, set | frozenset):
+        return sorted(answer)
+    return list(answer) if isinstance(answer, tuple) else answer
 
 
 # Saving ---------------------------------------------------------------------------------------------------

@@ -47,6 +47,19 @@ def calls(modules: Modules) -> Any:
     return found
 
 
+def kept(modules: Modules) -> Any:
+    """Return what conversations were rendered to, looked at when all of them were."""
+    found: list[Any] = []
+    for size in (266, 310):
+        tokenizer = _trained(modules, size)
+        talks = [
+            {"messages": [{"role": "user", "content": said}, {"role": "assistant", "content": said * 2}]}
+            for said in ("low", "the newest", "")
+        ]
+        found.append([tokenizer.render_conversation(talk) for talk in talks])
+    return found
+
+
 def long_texts(modules: Modules) -> Any:
     """Return the number of ids of texts of one word, over and over."""
     tokenizer = _trained(modules, 320)

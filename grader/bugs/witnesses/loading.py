@@ -20,6 +20,7 @@ CORPORA = (
     ["one", "two and", "three", "", "five in a row", " ", "seven"],
     [f"text {number}" + "." * (number % 5) for number in range(23)],
     ["a" * 9000, "b"],
+    ["A\tb\r\n", "c\x00d", "e\r\nf\r\n"],
 )
 SIZES = ((1, 2), (2, 3), (3, 8), (4, 64))
 
@@ -236,6 +237,7 @@ CONTENTS = (
     "one\r\ntwo\r\n\r\nthree\r\n",
     "",
     "é" * 9000 + "\n\nend\n",
+    "one\n# two\n---\n<!-- three -->\n> four\n",
 )
 
 

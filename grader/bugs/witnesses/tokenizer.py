@@ -18,6 +18,8 @@ WORDS = [
     "abcabc bcbc",
 ]
 OTHERS = ["the weather, the other theatre", "𐐨𐐩𐐨 привет привет", "Straße\r\n  naïve\tCAFÉ"]
+MARKED = ["\x00x\x00", "\ufeffx\ufeff", "\u200bx\u200b"]
+CLEAN = "do n't , or do , \u2581x ?"
 SPELLED = ["<|bos|>", "a<|user_end|>b", "<|bos", "|><|"]
 
 
@@ -38,6 +40,7 @@ def training(modules: Modules) -> Any:
         (["ab" * 200, *["xy"] * 150], 266),
         (["ABAB Abab ABab", "ab"], 270),
         (["x"] * 900 + ["zy"] * 100 + ["yz"] * 300, 266),
+        (["  ab  \n", " ab", "\n\n\n"], 290),
         (["zyx"], 1000),
         (["ab"], 265),
         (["ab"], 264),
@@ -52,7 +55,7 @@ def training(modules: Modules) -> Any:
 
 def _sizes(modules: Modules, texts: Any, size: int) -> Any:
     tokenizer = _trained(modules, size, texts)
-    shown = [*WORDS, *OTHERS, "abcabcabcabc", "ababcdcdzyzyxyxy", "ABab"]
+    shown = [*WORDS, *OTHERS, "abcabcabcabc", "ababcdcdzyzyxyxy", "ABab", "  ab  \n", "\n\n\n"]
     return [tokenizer.get_vocab_size(), [tokenizer.encode(text) for text in shown]]
 
 
@@ -61,7 +64,7 @@ def texts(modules: Modules) -> Any:
     found = []
     for size in (266, 310):
         tokenizer = _trained(modules, size)
-        said = [*WORDS, *OTHERS, *SPELLED, "", " ", "  x  ", "a" * 40, "e\u0301"]
+        said = [*WORDS, *OTHERS, *SPELLED, "", " ", "  x  ", "a" * 40, "e\u0301", *MARKED]
         found.append([attempt(partial(tokenizer.encode, text)) for text in said])
         for threads in (1, 3, 8):
             found.append(attempt(partial(tokenizer.encode, said, num_threads=threads)))
@@ -75,7 +78,7 @@ def ends(modules: Modules) -> Any:
     tokenizer = _trained(modules)
     return [
         attempt(partial(tokenizer.encode, given, **options))
-        for given in ("hello", "", ["hello", "", "you"])
+        for given in ("hello", "", "\x00a", ["hello", "", "you"])
         for options in (
             {"prepend": "<|bos|>"},
             {"append": "<|assistant_end|>"},
@@ -124,7 +127,7 @@ def decoding(modules: Modules) -> Any:
             [32, 97, 10],
         ]
         found.append([attempt(partial(tokenizer.decode, ids)) for ids in lists])
-        found.append([tokenizer.decode(tokenizer.encode(text)) for text in (*WORDS, "a b", " a")])
+        found.append([tokenizer.decode(tokenizer.encode(text)) for text in (*WORDS, "a b", " a", CLEAN)])
     return found
 
 
