@@ -144,6 +144,13 @@ def is_torchs(kind: str) -> bool:
     return isinstance(optimizer, torch.optim.Optimizer)
 
 
+@probe
+def is_fused(kind: str) -> bool:
+    """Say whether the optimizer runs torch's fused kernel, which takes values in the order they lie in."""
+    optimizer = optimizer_of(kind, made([np.ones((2, 2), np.float32)]), {}, None)
+    return isinstance(optimizer, torch.optim.AdamW) and bool(optimizer.param_groups[0].get("fused"))
+
+
 def optimizer_of(
     kind: str, parameters: Sequence[torch.nn.Parameter], options: dict[str, Any], groups: list[Group] | None
 ) -> Any:

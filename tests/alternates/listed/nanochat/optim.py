@@ -7,12 +7,19 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim import AdamW, Optimizer
+from torch.optim import Optimizer
 
 __all__ = ["AdamW", "Muon"]
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 EPS = 1e-7
+
+
+class AdamW(torch.optim.AdamW):
+    """torch's, with its fused kernel unless another is asked for."""
+
+    def __init__(self, params: Any, *arguments: Any, fused: bool = True, **options: Any) -> None:
+        super().__init__(params, *arguments, fused=fused, **options)
 
 
 class Muon(Optimizer):
