@@ -101,6 +101,17 @@ def kept(prompt: list[int], script: dict[str, Any], options: dict[str, Any]) -> 
 
 
 @probe
+def in_order(prompt: list[int], script: dict[str, Any], options: dict[str, Any]) -> dict[str, Stream]:
+    """Return what `generate` yields with its options by their names, and with their values in their order."""
+    model = scripted_model(script, len(prompt), 64, 0)
+    named = columns(new_engine(model).generate(list(prompt), **options), 100)
+    return {
+        "named": named,
+        "in order": columns(new_engine(model).generate(list(prompt), *options.values()), 100),
+    }
+
+
+@probe
 def interleaved(
     prompts: list[list[int]], script: dict[str, Any], options: list[dict[str, Any]], schedule: list[int]
 ) -> dict[str, list[Stream]]:

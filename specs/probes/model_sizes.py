@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from specs.probes.building import build_model
+from specs.probes.loading import imported
 from specs.probes.registry import probe
 from specs.probes.values import tensor, values
 
@@ -42,3 +43,16 @@ def converted(
         with torch.no_grad():
             answers.append(values(model(tensor(tokens)), "the result of forward"))
     return answers
+
+
+@probe
+def in_order(config: list[int], tokens: NDArray[np.int64]) -> dict[str, Any]:
+    """Return the fields of a configuration and the shape of a loss, all arguments given by their order."""
+    gpt = imported("nanochat.gpt")
+    made = gpt.GPTConfig(*config)
+    names = ("sequence_len", "vocab_size", "n_layer", "n_head", "n_kv_head", "n_embd")
+    model = gpt.GPT(made)
+    model.init_weights()
+    with torch.no_grad():
+        losses = model(tensor(tokens), tensor(tokens), None, "none")
+    return {"fields": {name: getattr(made, name) for name in names}, "losses": list(losses.shape)}
