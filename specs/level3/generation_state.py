@@ -154,6 +154,20 @@ def test_the_engine_needs_only_what_the_contract_names(
     expect_equal(got["bare"]["tokens"], got["full"]["tokens"], "the columns with a model that has no more")
 
 
+@law(examples=2, prompt=prompts, seed=seeds)
+def test_options_of_generate_have_their_order(probe: Probe, prompt: list[int], seed: int) -> None:
+    """Given by their order, options are num_samples, max_tokens, temperature, top_k and seed.
+
+    Kills: parameters that changed places. Taking some by their names alone is free.
+    """
+    options = [("num_samples", 3), ("max_tokens", 8), ("temperature", 0.5), ("top_k", 2), ("seed", seed)]
+    got = probe(
+        "generation.in_order", prompt=prompt, script={"choices": 4, "ids": TEXT_IDS}, options=dict(options)
+    )
+    expect_equal(len(full_columns(got["named"], 3)), 8, "the number of columns, max_tokens=8")
+    expect_equal(got["in order"], got["named"], "what comes of options in their order, against by name")
+
+
 @law(examples=4, prompt=prompts, num_samples=row_counts, seed=seeds)
 def test_columns_stay_as_they_came(probe: Probe, prompt: list[int], num_samples: int, seed: int) -> None:
     """What generate yielded stays as it is: whoever collects the columns has them all, each its own.

@@ -103,6 +103,20 @@ def test_a_model_may_be_converted_after_use(probe: Probe, seed: int, n_layer: in
         expect_logits(got, shape, weights, tokens, precision, f"the logits in {dtype} on the way")
 
 
+@law(examples=2, tokens=st.integers(1, 4))
+def test_arguments_of_a_model_have_their_order(probe: Probe, tokens: int) -> None:
+    """Sizes of a configuration, and arguments of forward, that may be given by their order have that of here.
+
+    Kills: fields or parameters that changed places. Taking some by their names alone is free.
+    """
+    sizes = {"sequence_len": 16, "vocab_size": 23, "n_layer": 1, "n_head": 4, "n_kv_head": 2, "n_embd": 32}
+    got = probe("model_sizes.in_order", config=sizes, tokens=np.ones((2, tokens), np.int64))
+    if got["fields"] is not None:
+        expect_equal(got["fields"], sizes, f"the fields of GPTConfig{tuple(sizes.values())}")
+    if got["losses"] is not None:
+        expect_equal(got["losses"], [2 * tokens], "the shape of forward(idx, targets, None, 'none')")
+
+
 def check_logits_and_losses(probe: Probe, shape: Config, tokens: np.ndarray, seed: int, what: str) -> None:
     """Require the logits of `tokens`, int32 and int64, and the loss of each target to be the oracle's."""
     weights = draws.model(shape, seed, probe.dtype)

@@ -18,6 +18,7 @@ from specs.probes.building import build_model
 from specs.probes.byte_tokenizer import ByteTokenizer
 from specs.probes.loading import imported
 from specs.probes.registry import probe
+from specs.probes.signatures import takes_in_order
 from specs.probes.scripted import ScriptedConfig, ScriptedModel
 from specs.probes.traces import random_states, torch_defaults, usual_defaults
 from specs.probes.values import tensor, values
@@ -98,6 +99,20 @@ def kept(prompt: list[int], script: dict[str, Any], options: dict[str, Any]) -> 
         held.append(pair)
     append(found["is"], held)
     return found
+
+
+@probe
+def in_order(prompt: list[int], script: dict[str, Any], options: dict[str, Any]) -> dict[str, Stream]:
+    """Return what `generate` yields with its options by their names, and with their values in their order.
+
+    One that takes some by their names alone is asked once.
+    """
+    model = scripted_model(script, len(prompt), 64, 0)
+    named = columns(new_engine(model).generate(list(prompt), **options), 100)
+    engine = new_engine(model)
+    if not takes_in_order(engine.generate, 1 + len(options)):
+        return {"named": named, "in order": named}
+    return {"named": named, "in order": columns(engine.generate(list(prompt), *options.values()), 100)}
 
 
 @probe

@@ -9,7 +9,9 @@ import torch
 from numpy.typing import NDArray
 
 from specs.probes.building import build_model
+from specs.probes.loading import imported
 from specs.probes.registry import probe
+from specs.probes.signatures import takes_in_order
 from specs.probes.values import tensor, values
 
 Arrays = dict[str, Any]
@@ -42,3 +44,23 @@ def converted(
         with torch.no_grad():
             answers.append(values(model(tensor(tokens)), "the result of forward"))
     return answers
+
+
+@probe
+def in_order(config: dict[str, int], tokens: NDArray[np.int64]) -> dict[str, Any]:
+    """Return the fields of a configuration and the shape of losses, of arguments given by their order.
+
+    None stands for what takes some of these arguments by their names alone.
+    """
+    gpt = imported("nanochat.gpt")
+    fields = None
+    if takes_in_order(gpt.GPTConfig, len(config)):
+        made = gpt.GPTConfig(*config.values())
+        fields = {name: getattr(made, name) for name in config}
+    model = gpt.GPT(gpt.GPTConfig(**config))
+    model.init_weights()
+    losses = None
+    if takes_in_order(model.forward, 4):
+        with torch.no_grad():
+            losses = list(model(tensor(tokens), tensor(tokens), None, "none").shape)
+    return {"fields": fields, "losses": losses}
