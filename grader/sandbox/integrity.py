@@ -64,6 +64,11 @@ def seal() -> Callable[[], None]:
         {id(function.__globals__): function.__globals__ for function in functions}.values()
     )
     sizes = list(map(len, globals_of_ours))
+    builtin = [
+        (function.__globals__, name)
+        for function in functions
+        for name in _names_in(function.__code__) & vars(builtins).keys() - function.__globals__.keys()
+    ]
 
     def check() -> None:
         if (
@@ -88,9 +93,8 @@ def seal() -> Callable[[], None]:
         for function, code, default in zip(functions, codes, defaults, strict=True):
             if function.__code__ is not code or function.__defaults__ is not default:
                 yield f"{function.__module__}.{function.__qualname__}"
-            # A global would take the place of a builtin.
-            for name in _names_in(function.__code__) & vars(builtins).keys() & function.__globals__.keys():
-                yield f"{function.__module__}.{name}"
+        # A global would take the place of a builtin.
+        yield from (f"{names['__name__']}.{name}" for names, name in builtin if name in names)
 
     return check
 
@@ -138,7 +142,8 @@ def _of_libraries(functions: Iterable[FunctionType]) -> Iterator[Held]:
                 where = f"{space.__module__}.{space.__name__}" if isinstance(owner, type) else name
                 yield vars(space), attribute, vars(space).get(attribute), where
     for function in functions:
-        for name in _names_in(function.__code__) & vars(builtins).keys():
+        # Not those that every module has of its own, such as `__name__`.
+        for name in _names_in(function.__code__) & vars(builtins).keys() - function.__globals__.keys():
             yield vars(builtins), name, vars(builtins)[name], "builtins"
 
 
@@ -151,7 +156,7 @@ def _names_in(code: CodeType) -> set[str]:
 def _functions(held: Iterable[Held]) -> Iterator[FunctionType]:
     seen = set()
     for _, _, value, _ in held:
-        function = getattr(value, "__func__", getattr(value, "fget", value))
+        function: Any = getattr(value, "__func__", getattr(value, "fget", value))
         ours = isinstance(function, FunctionType) and function.__module__.startswith(_OURS)
         if ours and id(function) not in seen:
             seen.add(id(function))

@@ -12,9 +12,9 @@ import functools
 import importlib
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from importlib.machinery import ModuleSpec, PathFinder
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader, SourcelessFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from specs.probes import setting
@@ -152,10 +152,22 @@ class _SubmissionFinder:
             return None
         if spec.has_location and spec.origin is not None:
             _check_inside(name, [spec.origin], self.submission)
+        if isinstance(spec.loader, SourcelessFileLoader):
+            raise ImportError(f"{name} is compiled, without its source: hand in the .py file")
+        if isinstance(spec.loader, SourceFileLoader) and spec.origin is not None:
+            spec.loader = _FromSource(name, spec.origin)
         if hasattr(spec.loader, "exec_module"):
             # On the loader's instance, so that the module keeps the loader that finds its source.
             spec.loader.exec_module = _announced(name, spec.loader.exec_module)  # type: ignore[union-attr, method-assign]  # hasattr is the check
         return spec
+
+
+class _FromSource(SourceFileLoader):
+    """Runs what stands in the file, and never what `__pycache__` says of it, which may be something else."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
 
 
 class _TextFinder(_SubmissionFinder):
