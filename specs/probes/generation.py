@@ -18,8 +18,8 @@ from specs.probes.building import build_model
 from specs.probes.byte_tokenizer import ByteTokenizer
 from specs.probes.loading import imported
 from specs.probes.registry import probe
-from specs.probes.signatures import takes_in_order
 from specs.probes.scripted import ScriptedConfig, ScriptedModel
+from specs.probes.signatures import takes_in_order
 from specs.probes.traces import random_states, torch_defaults, usual_defaults
 from specs.probes.values import tensor, values
 
