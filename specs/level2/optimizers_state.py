@@ -138,8 +138,8 @@ def test_how_values_lie_in_memory_does_not_matter(
 def test_a_missing_gradient_is_no_step(probe: Probe, seed: int, kind: str, missing: list[list[bool]]) -> None:
     """A parameter without a gradient stays as it is, decay included, and the step is not one of its steps.
 
-    Kills: one count of steps for all parameters, that of the parameter that has made most, decay without a gradient, missing gradients taken for
-    zero, a step that ends at the first parameter without one.
+    Kills: one count of steps for all parameters, that of the parameter that has made most, decay without a
+    gradient, missing gradients taken for zero, a step that ends at the first parameter without one.
     """
     shapes = [(3, 4), (3, 4)]
     begins = paths.starts(seed, shapes)
