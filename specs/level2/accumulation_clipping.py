@@ -23,20 +23,26 @@ GROUPS = [ALL, SEVERAL, ["wte", "gain,idle", "head", "bias"], ["head,wte"]]
 
 @law(
     examples=10,
-    cases=[{"seed": 0, "sizes": [(1, 4, 1), (2, 4, 6)], "groups": groups} for groups in GROUPS],
+    cases=[
+        *({"seed": 0, "sizes": [(1, 4, 1), (2, 4, 6)], "groups": groups, "width": 4} for groups in GROUPS),
+        {"seed": 0, "sizes": [(2, 4, 6)], "groups": ["gain", "wte"], "width": 1},
+    ],
     seed=seeds,
     sizes=training_draws.uneven(),
     groups=st.sampled_from(GROUPS),
+    width=st.sampled_from([1, 4]),
 )
 def test_the_norm_is_of_all_that_the_optimizers_hold(
-    probe: Probe, seed: int, sizes: Sizes, groups: list[str]
+    probe: Probe, seed: int, sizes: Sizes, groups: list[str], width: int
 ) -> None:
     """The norm reported is that of the gradients of all parameters of all optimizers together, and no others.
 
     Kills: the norm of one optimizer or of the last parameter, a sum of norms, parameters that no optimizer
-    holds, the norm of the last micro-batch.
+    holds, the norm of the last micro-batch, parameters of a single number left out.
     """
     weights, batches = training_draws.weights(seed), training_draws.of_sizes(seed, sizes)
+    for name in ("wte", "gain", "head"):
+        weights[name] = weights[name][..., :width]
     held = [name for name in training.REACHED if name in ",".join(groups).split(",")]
     want = training.norm(training.gradients(weights, batches), held)
     got = one_step(probe, weights, batches, groups=groups)["steps"][0]["grad_norm"]
@@ -106,6 +112,38 @@ def test_a_small_gradient_is_left_as_it_is(
     got = one_step(probe, weights, batches, grad_clip=grad_clip)
     above = "without a limit" if limit is None else f"with a limit {limit} times its norm"
     expect_gradients(got, gradients, above)
+
+
+@law(
+    examples=4,
+    cases=[{"seed": 0, "size": size, "limit": limit} for size, limit in ((1e-4, None), (1e-6, 1.0))],
+    seed=seeds,
+    size=st.sampled_from([1e-3, 1e-5]),
+    limit=st.sampled_from([None, 1.0]),
+)
+def test_a_step_is_made_however_small_its_gradient(
+    probe: Probe, seed: int, size: float, limit: float | None
+) -> None:
+    """Every optimizer makes its step, and sees the gradient as it is, also where that is next to nothing.
+
+    Kills: a step left out because its gradient is small, a gradient that is rounded off or brought to a size.
+    """
+    weights, batches = training_draws.weights(seed), [training_draws.batch(seed, 2, 3)]
+    # What is before the head has a gradient as small as the head; its own is not held.
+    weights["head"] = weights["head"] * np.float32(size)
+    gradients = training.gradients(weights, batches)
+    groups = ["wte", "gain,idle"]
+    got = one_step(probe, weights, batches, groups=groups, grad_clip=limit)
+    # Beside 1 all of it would be right: measured by its own size.
+    seen = {name: value for each in got["seen"] for name, value in each[0]["gradients"].items()}
+    expect_gradients(got, {name: gradients[name] for name in ("wte", "gain")}, f"of a head of size {size}")
+    for name in ("wte", "gain"):
+        expect_close(
+            seen[name] / np.float64(size),
+            gradients[name] / size,
+            STEP_GRADIENT,
+            f"the gradient of {name} over {size}",
+        )
 
 
 @law(

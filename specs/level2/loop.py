@@ -272,7 +272,7 @@ def test_the_history_tells_every_step_once(probe: Probe, seed: int, num_steps: i
 
     None where all steps have been made.
     Kills: steps counted from 0 or 1 when training goes on, the last one missing or made again, on_step called
-    before the parameters have moved or with another entry, a seed set.
+    before the parameters have moved or with another entry, a seed set, a batch taken for no step.
     Nothing is measured where no validation was given.
     """
     first = min(first, num_steps)
@@ -280,6 +280,9 @@ def test_the_history_tells_every_step_once(probe: Probe, seed: int, num_steps: i
     got = fit(probe, seed, pairs, num_steps, options={**PLAIN, "first_step": first})
     expect_equal(
         [entry["step"] for entry in got["history"]], list(range(first, num_steps)), "the steps reported"
+    )
+    expect_equal(
+        sum(event[0] == "batch" for event in got["events"]), num_steps - first, "the batches that were taken"
     )
     expect_equal(got["told"], got["history"], "what on_step was called with, compared with the history")
     expect(not got["random_states_changed"], "a training changed the state of a global random generator")

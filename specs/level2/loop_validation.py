@@ -107,16 +107,23 @@ def test_it_is_the_loss_on_the_validation_batches(
 
 @law(
     examples=8,
-    cases=[{"seed": 0, "training": training, "every": 1} for training in (True, False)],
+    cases=[
+        {"seed": 0, "training": training, "every": every, "rests": rests}
+        for training, every, rests in ((True, 1, False), (False, 1, False), (True, 0, True))
+    ],
     seed=seeds,
     training=st.booleans(),
     every=st.integers(0, 2),
+    rests=st.booleans(),
 )
-def test_steps_train_and_validation_does_not(probe: Probe, seed: int, training: bool, every: int) -> None:
+def test_steps_train_and_validation_does_not(
+    probe: Probe, seed: int, training: bool, every: int, rests: bool
+) -> None:
     """Every step runs in training mode, every evaluation in eval mode, and the mode before is that after.
 
     Kills: a training that goes on in eval mode after the first validation, dropout in validation, a model
-    that comes back in another mode than it went in.
+    that comes back in another mode than it went in, training mode for the first step alone, where `on_step`
+    samples from the model in eval mode.
     """
     pairs, validation = stream(seed, 3), held_out(seed)
     got = fit(
@@ -128,6 +135,7 @@ def test_steps_train_and_validation_does_not(probe: Probe, seed: int, training: 
         validation=validation,
         training=training,
         dropout=0.2,
+        rests=rests,
     )
     of_validation = [row for inputs, _ in validation for row in inputs.tolist()]
     for each in got["passes"]:

@@ -317,35 +317,39 @@ def test_impossible_schedules_are_refused(probe: Probe, step: int, warmup: float
 @law(
     examples=10,
     cases=[
-        {"initial": [[0.1]], "multipliers": [0.5]},
-        {"initial": [[0.1]], "multipliers": [0.5, 0.5, 0.0, 1.0]},
-        {"initial": [[0.1, 0.02], [3.0]], "multipliers": [1.0, 0.25, 1.0]},
+        {"initial": [[0.1]], "multipliers": [0.5], "factor": 1.0},
+        {"initial": [[0.1]], "multipliers": [0.5, 0.5, 0.0, 1.0], "factor": 1.0},
+        {"initial": [[0.1, 0.02], [3.0]], "multipliers": [1.0, 0.25, 1.0], "factor": 1.0},
+        {"initial": [[0.1, 0.02], [3.0]], "multipliers": [0.5, 0.25], "factor": 3.0},
     ],
     initial=st.lists(
         st.lists(st.sampled_from([1e-4, 0.02, 0.3, 2.0]), min_size=1, max_size=3), min_size=1, max_size=3
     ),
     multipliers=st.lists(st.sampled_from([0.0, 0.01, 0.5, 1.0]), min_size=1, max_size=4),
+    factor=st.sampled_from([1.0, 0.5]),
 )
 def test_rates_are_the_initial_ones_times_the_multiplier(
-    probe: Probe, initial: list[list[float]], multipliers: list[float]
+    probe: Probe, initial: list[list[float]], multipliers: list[float], factor: float
 ) -> None:
     """Each group of each optimizer gets its own "initial_lr" times the multiplier, whatever was set before.
 
     Kills: the current rate multiplied again and again, one rate for all groups, the first group or the first
-    optimizer alone, the multiplier taken for the rate, other settings of the group changed.
+    optimizer alone, the multiplier taken for the rate, other settings of the group changed, the initial rates
+    of the first call kept: here they are changed before the last.
     """
-    got = probe("training.learning_rates", initial=initial, multipliers=multipliers)
+    got = probe("training.learning_rates", initial=initial, multipliers=multipliers, factor=factor)
     for place, multiplier in enumerate(multipliers):
+        changed = factor if place == len(multipliers) - 1 else 1.0
         for optimizer, rates in enumerate(initial):
             expect_close(
                 np.array(got["rates"][place][optimizer]),
-                np.array(rates) * multiplier,
+                np.array(rates) * changed * multiplier,
                 SCHEDULE,
                 f"the rates of optimizer {optimizer} after the multipliers {multipliers[: place + 1]}",
                 ("group",),
             )
     expect_equal(
         got["kept"],
-        [[[rate, rate] for rate in rates] for rates in initial],
+        [[[rate * factor, rate] for rate in rates] for rates in initial],
         "initial_lr and momentum of all groups",
     )

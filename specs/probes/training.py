@@ -47,14 +47,18 @@ def steps(
         micro_batches: Any = counted if form == "iterable" else iter(counted)
         if form in ("list", "tuple"):
             micro_batches = (list if form == "list" else tuple)(micro_batches)
+        given = list(micro_batches) if isinstance(micro_batches, list) else []
         loss, grad_norm = train_step(model, optimizers, micro_batches, **limit)
+        list_changed = bool(given) and [id(batch) for batch in micro_batches] != [
+            id(batch) for batch in given
+        ]
         answers.append(
             {
                 "loss": plain(loss)[0],
                 "grad_norm": plain(grad_norm)[0],
                 "floats": plain(loss)[1] and plain(grad_norm)[1],
                 "taken": counted.taken,
-                "batches_changed": counted.changed(),
+                "batches_changed": counted.changed() or list_changed,
                 "left": left_gradients(model, optimizers),
                 "weights": model.arrays(),
             }
@@ -106,8 +110,13 @@ def multiplier_forms(positional: list[Any], named: dict[str, Any]) -> dict[str, 
 
 
 @probe
-def learning_rates(initial: list[list[float]], multipliers: list[float]) -> dict[str, Any]:
-    """Return the learning rates of all groups of several optimizers after each setting of a multiplier."""
+def learning_rates(
+    initial: list[list[float]], multipliers: list[float], factor: float = 1.0
+) -> dict[str, Any]:
+    """Return the learning rates of all groups of several optimizers after each setting of a multiplier.
+
+    Before the last, every "initial_lr" becomes `factor` times what it was.
+    """
     set_learning_rates = imported("nanochat.train").set_learning_rates
     optimizers = []
     for rates in initial:
@@ -117,7 +126,10 @@ def learning_rates(initial: list[list[float]], multipliers: list[float]) -> dict
         ]
         optimizers.append(torch.optim.SGD(groups, lr=7.0))
     answers = []
-    for multiplier in multipliers:
+    for place, multiplier in enumerate(multipliers):
+        if place == len(multipliers) - 1:
+            for group in (group for each in optimizers for group in each.param_groups):
+                group["initial_lr"] *= factor
         set_learning_rates(optimizers, multiplier)
         answers.append([[float(group["lr"]) for group in each.param_groups] for each in optimizers])
     return {
@@ -224,10 +236,12 @@ def fit(
     training: bool = True,
     dropout: float = 0.0,
     times: int = 1,
+    rests: bool = False,
 ) -> dict[str, Any]:
     """Return the history of a training, and everything that could be seen of it from outside.
 
-    Each of the batches, one object, comes `times` times in a row.
+    Each of the batches, one object, comes `times` times in a row. With `rests`, `on_step` puts the model into
+    eval mode, as one that shows samples may.
 
     Events, in order: ["batch", number], ["validation batch", number], ["validation"], ["step", number].
     """
@@ -235,7 +249,7 @@ def fit(
     model = SmallModel(weights, dropout)
     model.train(training)
     optimizers = recorders(model, groups, lr)
-    log = Log(model, pairs, validation, times)
+    log = Log(model, pairs, validation, times, rests)
     before = moved_random_states()
     history = train.fit(
         model,
@@ -266,9 +280,15 @@ class Log:
     """
 
     def __init__(
-        self, model: SmallModel, pairs: list[Pair], validation: list[Pair] | None, times: int = 1
+        self,
+        model: SmallModel,
+        pairs: list[Pair],
+        validation: list[Pair] | None,
+        times: int = 1,
+        rests: bool = False,
     ) -> None:
         self.model = model
+        self.rests = rests
         self.pairs = pairs
         self.times = times
         self.validation_pairs = validation or []
@@ -293,6 +313,8 @@ class Log:
         self.events.append(["step", entry.get("step")])
         self.told.append(plain_entry(entry))
         self.snapshots.append(self.model.arrays())
+        if self.rests:
+            self.model.eval()
 
 
 def plain_entry(entry: Any) -> dict[str, Any]:
