@@ -203,6 +203,7 @@ sys.addaudithook(lambda event, arguments: None)
 sys.setprofile(_watch)
 threading.setprofile(_watch)
 """,
+        earns=NOTHING,
     ),
     patching(
         "writes over small integers",
