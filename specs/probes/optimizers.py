@@ -38,8 +38,8 @@ def path(
 
     `options` are the arguments of the optimizer. `groups` are those of its groups: "members", the places of
     its parameters in `starts`, and its own options; without, all parameters are given as a list. `rates` are
-    the learning rates of the groups, or one for all of them, set before each step. `layouts` say how parameters
-    and gradients lie in memory, see `laid_out`.
+    the learning rates of the groups, or one for all of them, set before each step. `layouts` say how
+    parameters and gradients lie in memory, see `laid_out`.
     """
     with usual_defaults():
         parameters = made(starts, layouts[0])
