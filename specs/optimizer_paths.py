@@ -62,10 +62,12 @@ def expect_paths(
     *,
     skip: int = 0,
     what: str = "",
+    rounding: float = 1.0,
 ) -> None:
     """Require the parameters after each step to be where the oracle says, step by step.
 
     `options` holds those of each parameter for each step. `skip` steps were made before the first of `got`.
+    What Muon rounds may be `rounding` times what it usually is.
     """
     steps = len(given)
     if not isinstance(got, list) or len(got) != steps - skip or any(len(one) != len(begins) for one in got):
@@ -73,7 +75,9 @@ def expect_paths(
     for place, begin in enumerate(begins):
         wanted = optimizers.path(kind, begin, [step[place] for step in given], options[place])
         for step in range(skip, steps):
-            expect_step(kind, got[step - skip][place], begin, wanted, options[place], step, place, what)
+            expect_step(
+                kind, got[step - skip][place], begin, wanted, options[place], step, place, what, rounding
+            )
 
 
 def expect_step(
@@ -85,6 +89,7 @@ def expect_step(
     step: int,
     place: int | str,
     what: str = "",
+    rounding: float = 1.0,
 ) -> None:
     """Require one parameter to have moved by what the oracle says after `step`, counted from 0.
 
@@ -102,7 +107,7 @@ def expect_step(
         bound: NDArray[np.float64] | float = tolerances.ADAMW_STEP * travelled + slack
     else:
         most = max(int((optimizers.MUON | dict(one))["ns_steps"]) for one in options)
-        bound = tolerances.newton_schulz(most).bound(travelled) + slack
+        bound = rounding * tolerances.newton_schulz(most).bound(travelled) + slack
     expect_close(
         moved,
         change,

@@ -158,7 +158,12 @@ def test_muon_survives_degenerate_gradients(
             alone[-1, -1] = -0.5
             given[step][0] = alone
     got = probe("optimizers.path", kind="Muon", starts=begins, gradients=given, options={})
-    expect_paths("Muon", got, begins, given, [[{}] * 3], what=f" with a gradient that is {what}")
+    # With Nesterov, u may be formed as g - 0.9 g: it is then rounded by ten times as much for its size, and
+    # what rounding adds in all directions but one grows most of all.
+    rounding = 10.0 if what == "one direction" else 1.0
+    expect_paths(
+        "Muon", got, begins, given, [[{}] * 3], what=f" with a gradient that is {what}", rounding=rounding
+    )
 
 
 @law(examples=4, seed=seeds, steps=st.integers(2, 4))

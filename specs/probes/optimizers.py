@@ -38,8 +38,8 @@ def path(
 
     `options` are the arguments of the optimizer. `groups` are those of its groups: "members", the places of
     its parameters in `starts`, and its own options; without, all parameters are given as a list. `rates` are
-    the learning rates of the groups, set before each step. `layouts` say how parameters and gradients lie in
-    memory, see `laid_out`.
+    the learning rates of the groups, or one for all of them, set before each step. `layouts` say how
+    parameters and gradients lie in memory, see `laid_out`.
     """
     with usual_defaults():
         parameters = made(starts, layouts[0])
@@ -214,7 +214,8 @@ def walk(
     """Make a step for each entry of `gradients` and return all parameters after each."""
     found = []
     for step, now in itertools.zip_longest(gradients, rates or []):
-        for group, rate in zip(optimizer.param_groups, now or [], strict=False):
+        each = now * len(optimizer.param_groups) if now and len(now) == 1 else now or []
+        for group, rate in zip(optimizer.param_groups, each, strict=False):
             group["lr"] = rate
         handed(parameters, step, layout)
         optimizer.step()
