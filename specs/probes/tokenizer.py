@@ -399,6 +399,8 @@ def _ends(file: Path) -> dict[str, bytes]:
 
 
 def _answers(tokenizer: Any, texts: list[str], lists: list[list[int]], conversation: Any) -> dict[str, Any]:
+    # One who is asked may change it, which is another law's business.
+    conversation = copy.deepcopy(conversation)
     asked: dict[str, Callable[[], Any]] = {
         "get_vocab_size": tokenizer.get_vocab_size,
         "get_bos_token_id": tokenizer.get_bos_token_id,
