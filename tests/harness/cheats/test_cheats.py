@@ -6,7 +6,7 @@ import pytest
 
 from grader.sandbox.launch import ForkServer
 
-from . import answers, escape, files, forging, looking, patching, report, resources, wire
+from . import answers, escape, files, forging, looking, measuring, patching, report, resources, wire
 from .cheat import ISOLATION, Cheat, Sources
 from .scene import Outcome, Scene
 
@@ -18,6 +18,7 @@ CHEATS = [
     *files.CHEATS,
     *forging.CHEATS,
     *looking.CHEATS,
+    *measuring.CHEATS,
     *patching.CHEATS,
     *report.CHEATS,
     *resources.CHEATS,
