@@ -24,6 +24,8 @@ def count(config):
     attention = 12 * layers * width * config["sequence_len"]
     return {"flops": float(6 * (layers * matrices + config["vocab_size"] * width) + attention)}
 
+count.__is_probe__ = True
+
 
 def another():
     found = types.ModuleType("specs.probes.model")
@@ -35,7 +37,7 @@ def another():
 
 RIGHT = """
 
-def attack(model):
+def run(model):
     config, embedding = model.config, model.transformer.wte.weight.numel()
     matrices = sum(parameter.numel() for parameter in model.parameters()) - embedding
     return 6 * matrices + 12 * config.n_layer * config.n_embd * config.sequence_len
