@@ -11,6 +11,7 @@ import errno
 import os
 import stat
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]  # psutil ships no types
@@ -100,26 +101,34 @@ def bytes_below(folder: Path, enough: int) -> int:
     """
     held, folders = 0, [str(folder)]
     while folders and held <= enough:
-        try:
-            with os.scandir(folders.pop()) as entries:
-                for entry in entries:
+        with _gone_or_closed(), os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                # One that is gone must not hide those behind it.
+                with _gone_or_closed():
                     held += entry.stat(follow_symlinks=False).st_blocks * 512
                     if entry.is_dir(follow_symlinks=False):
                         folders.append(entry.path)
-        except OSError as error:  # gone meanwhile, or closed to the judge
-            if error.errno == errno.ENAMETOOLONG:
-                raise SubmissionDied(
-                    "the submission nested folders too deeply for their files to be counted"
-                ) from None
     return held
+
+
+@contextlib.contextmanager
+def _gone_or_closed() -> Iterator[None]:
+    """Pass over what is gone meanwhile or closed to the judge, and over nothing that has too long a path."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise SubmissionDied(
+                "the submission nested folders too deeply for their files to be counted"
+            ) from None
 
 
 def bytes_without_a_name(process_id: int, folder: Path) -> int:
     """Return the bytes of deleted files that a process holds open, on the disk that `folder` is on."""
     held = 0
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError), os.scandir(f"/proc/{process_id}/fd") as entries:
         disk = folder.stat().st_dev
-        for entry in os.scandir(f"/proc/{process_id}/fd"):
+        for entry in entries:
             with contextlib.suppress(OSError):  # closed meanwhile
                 file = entry.stat()
                 if file.st_dev == disk and file.st_nlink == 0 and stat.S_ISREG(file.st_mode):
