@@ -68,12 +68,8 @@ _X32 = 0x4000_0000
 
 _LOAD, _JUMP_IF_EQUAL, _JUMP_IF_AT_LEAST, _JUMP_IF_ANY, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _ALLOW, _FAIL, _KILL = 0x7FFF_0000, 0x0005_0000, 0x8000_0000
-_NUMBER, _MACHINE, _FIRST_ARGUMENT, _SECOND_ARGUMENT = (
-    0,
-    4,
-    16,
-    24,
-)  # offsets in struct seccomp_data, little-endian
+# Offsets in struct seccomp_data, little-endian.
+_NUMBER, _MACHINE, _FIRST_ARGUMENT, _SECOND_ARGUMENT = 0, 4, 16, 24
 _PR_SET_SECCOMP, _MODE_FILTER = 22, 2
 
 
@@ -118,7 +114,7 @@ def program(*, cuda: bool = False, only: int | None = None, signals: bool = Fals
     # The C library falls back to clone, whose flags a filter can see.
     lines += [_step(_JUMP_IF_EQUAL, _CLONE3[column], 0, 1), _error(errno.ENOSYS)]
     for number in sorted(refused):
-        lines += [_step(_JUMP_IF_EQUAL, number, 0, 1), _error(errno.EPERM)]
+        lines += _when(number, [_error(errno.EPERM)])
     if only is not None:
         lines += _only_to(column, only)
     if only is not None and signals:
@@ -146,38 +142,40 @@ def refusing_namespaces() -> list[bytes]:
 
 def _only_to(column: int, process_id: int) -> list[bytes]:
     """Allow the calls that name a process where that is this one, by its id or as 0."""
-    lines = []
-    itself = [
-        _step(_JUMP_IF_EQUAL, 0, 2, 0),
-        _step(_JUMP_IF_EQUAL, process_id, 1, 0),
-        _error(errno.EPERM),
-        _step(_RETURN, _ALLOW),
-    ]
+    itself, lines = (0, process_id), []
     for numbers in _BY_PROCESS.values():
-        lines += [_step(_JUMP_IF_EQUAL, numbers[column], 0, 5), _step(_LOAD, _FIRST_ARGUMENT), *itself]
+        lines += _when(numbers[column], _allow_if(_FIRST_ARGUMENT, itself))
     for numbers, kind in _BY_KIND_AND_PROCESS.values():
-        lines += [
-            _step(_JUMP_IF_EQUAL, numbers[column], 0, 8),
+        of_a_process = [
             _step(_LOAD, _FIRST_ARGUMENT),
             _step(_JUMP_IF_EQUAL, kind, 1, 0),
             _error(errno.EPERM),
-            _step(_LOAD, _SECOND_ARGUMENT),
-            *itself,
+            *_allow_if(_SECOND_ARGUMENT, itself),
         ]
+        lines += _when(numbers[column], of_a_process)
     return lines
 
 
 def _signals(column: int, process_id: int) -> list[bytes]:
-    lines = [_step(_JUMP_IF_EQUAL, _SIGNALS_BY_DESCRIPTOR[column], 0, 1), _error(errno.EPERM)]
+    lines = _when(_SIGNALS_BY_DESCRIPTOR[column], [_error(errno.EPERM)])
     for numbers in _SIGNALS.values():
-        lines += [
-            _step(_JUMP_IF_EQUAL, numbers[column], 0, 4),
-            _step(_LOAD, _FIRST_ARGUMENT),
-            _step(_JUMP_IF_EQUAL, process_id, 1, 0),
-            _error(errno.EPERM),
-            _step(_RETURN, _ALLOW),
-        ]
+        lines += _when(numbers[column], _allow_if(_FIRST_ARGUMENT, (process_id,)))
     return lines
+
+
+def _when(number: int, block: list[bytes]) -> list[bytes]:
+    """Go through `block`, which returns, for the call of this number."""
+    return [_step(_JUMP_IF_EQUAL, number, 0, len(block)), *block]
+
+
+def _allow_if(argument: int, values: tuple[int, ...]) -> list[bytes]:
+    """Allow the call if the argument at this offset is one of the values, and refuse it otherwise."""
+    return [
+        _step(_LOAD, argument),
+        *(_step(_JUMP_IF_EQUAL, value, len(values) - place, 0) for place, value in enumerate(values)),
+        _error(errno.EPERM),
+        _step(_RETURN, _ALLOW),
+    ]
 
 
 def _step(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
