@@ -56,7 +56,15 @@ def seal() -> Callable[[], None]:
     """
     ours = list(_of_ours())
     functions = list(_functions(ours))
-    held = (*ours, *_of_libraries(functions))
+    builtin = [
+        (function.__globals__, name)
+        for function in functions
+        # Not those that every module has of its own, such as `__name__`.
+        for name in _names_in(function.__code__) & vars(builtins).keys() - function.__globals__.keys()
+    ]
+    named = {name: vars(builtins)[name] for _, name in builtin}
+    of_builtins = ((vars(builtins), name, value, "builtins") for name, value in named.items())
+    held = (*ours, *_of_libraries(), *of_builtins)
     present, absent = _grouped(held)
     codes = [function.__code__ for function in functions]
     defaults = [function.__defaults__ for function in functions]
@@ -64,11 +72,6 @@ def seal() -> Callable[[], None]:
         {id(function.__globals__): function.__globals__ for function in functions}.values()
     )
     sizes = list(map(len, globals_of_ours))
-    builtin = [
-        (function.__globals__, name)
-        for function in functions
-        for name in _names_in(function.__code__) & vars(builtins).keys() - function.__globals__.keys()
-    ]
 
     def check() -> None:
         if (
@@ -132,8 +135,8 @@ def _of_ours() -> Iterator[Held]:
                         yield vars(value), attribute, held, f"{module_name}.{name}"
 
 
-def _of_libraries(functions: Iterable[FunctionType]) -> Iterator[Held]:
-    """Yield what our functions look at a submission with, and every builtin that they name."""
+def _of_libraries() -> Iterator[Held]:
+    """Yield what our functions look at a submission with."""
     for name, attributes in _LIBRARY.items():
         owner = pkgutil.resolve_name(name)
         for attribute in attributes:
@@ -141,10 +144,6 @@ def _of_libraries(functions: Iterable[FunctionType]) -> Iterator[Held]:
             for space in owner.__mro__ if isinstance(owner, type) else (owner,):
                 where = f"{space.__module__}.{space.__name__}" if isinstance(owner, type) else name
                 yield vars(space), attribute, vars(space).get(attribute), where
-    for function in functions:
-        # Not those that every module has of its own, such as `__name__`.
-        for name in _names_in(function.__code__) & vars(builtins).keys() - function.__globals__.keys():
-            yield vars(builtins), name, vars(builtins)[name], "builtins"
 
 
 def _names_in(code: CodeType) -> set[str]:
