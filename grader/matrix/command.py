@@ -100,7 +100,8 @@ def mutate_command(options: argparse.Namespace) -> int:
     jobs = options.jobs or processors()
     say("judging the reference and a sentinel in each function")
     reference = mutation.canary(session, sources, jobs)
-    every = mutation.mutants(sources, places, claimed_elsewhere(options.level))
+    existing = mutation.mutants(sources, dict.fromkeys(map(module_of, places)))
+    every = mutation.in_places(existing, places, claimed_elsewhere(options.level))
     chosen = mutation.survivors_of(every, earlier) if earlier else every
     mutants = mutation.sample(chosen, options.sample, options.seed)
     judged = []
@@ -111,7 +112,6 @@ def mutate_command(options: argparse.Namespace) -> int:
             say(f"{len(judged)} of {len(mutants)} mutants, {sum(not each.killed for each in judged)} survive")
     judged.sort(key=lambda one: mutants.index(one.mutant))
     run = score.record(judged, known, sources, session.laws, first=options.first)
-    existing = mutation.mutants(sources, sorted({one.file for one in every}))
     wrong = equivalent.stale(known, existing, [one.mutant for one in judged if one.killed])
     sys.stdout.write(score.page(run))
     write(options.json, json.dumps(run, indent=1))
@@ -210,12 +210,17 @@ def chosen_places(level: int, names: Sequence[str]) -> Sequence[str]:
         raise UsageError(f"--level {level}: there are no mutants for it; there are levels {there}")
     plan = levels.read(level)
     places = (*plan.files, *plan.parts)
-    modules = {place: place.partition(":")[0] for place in places}
+    modules = {place: module_of(place) for place in places}
     wanted = {Path(name).name: name for name in names}
     for module, name in wanted.items():
         if module not in modules.values():
             raise UsageError(f"{name}: level {level} has the files {', '.join(modules.values())}")
     return [place for place, module in modules.items() if not names or module in wanted]
+
+
+def module_of(place: str) -> str:
+    """Return the module of a place, which is one or a function in one."""
+    return place.partition(":")[0]
 
 
 def claimed_elsewhere(level: int) -> frozenset[str]:

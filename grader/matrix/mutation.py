@@ -7,7 +7,7 @@ is imported concern every property that runs anything of the module.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,19 +95,20 @@ def laws_running(reference: Row, laws: Sequence[str], file: str, lines: tuple[in
     return tuple(law for law in laws if runs(reference, law, file, lines))
 
 
-def mutants(sources: Sources, places: Sequence[str], claimed: Collection[str] = ()) -> list[Mutant]:
-    """Return every mutant in the places, which are modules or functions in them, `gpt.py:GPT.generate`.
+def mutants(sources: Sources, files: Iterable[str]) -> list[Mutant]:
+    """Return every mutant of the files."""
+    return [one for file in files for one in mutants_of(file, sources[file])]
+
+
+def in_places(
+    every: Iterable[Mutant], places: Collection[str], claimed: Collection[str] = ()
+) -> list[Mutant]:
+    """Return the mutants in the places, which are modules or functions in them, `gpt.py:GPT.generate`.
 
     Those in the functions that are `claimed` are left out of modules: another level judges them.
     """
-    found = []
-    for place in places:
-        file, _, function = place.partition(":")
-        for one in mutants_of(file, sources[file]):
-            where = f"{file}:{one.function}"
-            if where == place if function else where not in claimed:
-                found.append(one)
-    return found
+    named = ((one, f"{one.file}:{one.function}") for one in every)
+    return [one for one, where in named if where in places or (one.file in places and where not in claimed)]
 
 
 def survivors_of(every: Sequence[Mutant], run: Mapping[str, Any]) -> list[Mutant]:

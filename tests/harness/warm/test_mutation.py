@@ -34,12 +34,12 @@ def test_a_mutant_is_tried_where_its_statement_runs() -> None:
 
 
 def test_a_function_that_is_part_of_another_level_is_judged_there() -> None:
-    sources = {"m.py": TEXT}
     of_g = [one for one in MUTANTS if one.function == "g"]
     assert of_g
-    assert mutation.mutants(sources, ["m.py"]) == MUTANTS
-    assert mutation.mutants(sources, ["m.py:g"]) == of_g
-    assert mutation.mutants(sources, ["m.py"], {"m.py:g"}) == [one for one in MUTANTS if one not in of_g]
+    assert mutation.mutants({"m.py": TEXT}, ["m.py"]) == MUTANTS
+    assert mutation.in_places(MUTANTS, ["m.py"]) == MUTANTS
+    assert mutation.in_places(MUTANTS, ["m.py:g"]) == of_g
+    assert mutation.in_places(MUTANTS, ["m.py"], {"m.py:g"}) == [one for one in MUTANTS if one not in of_g]
 
 
 def test_the_optimizers_of_a_model_are_level_2s() -> None:
