@@ -18,8 +18,9 @@ from functools import cache
 from pathlib import Path
 
 from grader.sandbox import cgroup, confine, kernel, landlock, seccomp
+from grader.sandbox.launch import judge_folders
 from grader.sandbox.limits import Limits
-from grader.sandbox.start import ISOLATIONS, Start, judge_folders
+from grader.sandbox.start import ISOLATIONS, Start
 from specs.outcomes import GraderFault
 
 DESCRIPTIONS = {

@@ -23,9 +23,11 @@ from typing import Any, Self
 
 import psutil  # type: ignore[import-untyped]  # psutil ships no types
 
+import grader
+import specs
 from grader.sandbox import forkserver
 from grader.sandbox.limits import Limits
-from grader.sandbox.start import Start, judge_folders
+from grader.sandbox.start import Start
 from specs.outcomes import GraderFault
 
 # Everything else stays behind: a seed, a token, a PYTHON... that would change what is graded.
@@ -201,8 +203,8 @@ class ForkServer:
     def _start(self) -> None:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the server
-        grader, specifications = judge_folders()
-        options = {"control": theirs.fileno(), "grader": grader, "specs": specifications}
+        of_grader, of_specs = judge_folders()
+        options = {"control": theirs.fileno(), "grader": of_grader, "specs": of_specs}
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-B", "-X", "utf8", forkserver.__file__, json.dumps(options)],
@@ -247,6 +249,16 @@ def _environment() -> dict[str, str]:
         if name in _KEPT_VARIABLES or name.startswith(_KEPT_PREFIXES)
     }
     return {**kept, **_ONE_THREAD}
+
+
+def judge_folders() -> list[str]:
+    """Return the folders of the packages `grader` and `specs`, in this order. Raises GraderFault."""
+    found = []
+    for package in (grader, specs):
+        if package.__file__ is None:
+            raise GraderFault(f"`{package.__name__}` has no __init__.py: install nanograder again")
+        found.append(str(Path(package.__file__).parent))
+    return found
 
 
 def _remove(folder: Path) -> None:

@@ -9,9 +9,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TypedDict
 
-import grader
-import specs
-
 ISOLATIONS = ("strict", "medium", "basic")
 """Levels of isolation with a process of the submission's own, the strongest first."""
 
@@ -53,11 +50,6 @@ def python_folders(device: str = "cpu") -> list[str]:
     settings = ["/etc/ld.so.cache", "/etc/localtime", "/usr/share/zoneinfo"]
     cuda = ["/usr/local/nvidia", "/usr/local/cuda", "/sys"] if device == "cuda" else []
     return existing([*python, *packages, *standard, *libraries, *search, *settings, *cuda])
-
-
-def judge_folders() -> list[str]:
-    """Return the folders of the packages `grader` and `specs`, wherever they are installed."""
-    return [str(Path(package).parent) for package in (grader.__file__, specs.__file__) if package]
 
 
 def device_files(device: str) -> list[str]:
