@@ -126,11 +126,16 @@ def beginning(value: Any, characters: int) -> str:
     """
     if isinstance(value, str | bytes):
         return repr(value[: characters + 1])
-    if not isinstance(value, list | tuple):
+    if type(value) is dict:
+        text, end = "{", "}"
+    elif isinstance(value, list | tuple):
+        text, end = ("[", "]") if isinstance(value, list) else ("(", ",)" if len(value) == 1 else ")")
+    else:
         return repr(value)
-    text, end = ("[", "]") if isinstance(value, list) else ("(", ",)" if len(value) == 1 else ")")
     for number, each in enumerate(value):
         text += ", " * bool(number) + beginning(each, characters)
+        if type(value) is dict:
+            text += ": " + beginning(value[each], characters)
         if len(text) > characters:
             return text
     return text + end
