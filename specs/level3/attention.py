@@ -31,6 +31,7 @@ CRITERION = "attention"
         {"shape": config(n_layer=1), "seed": 0, "batch": 1, "length": 1},
         {"shape": config(n_layer=3, n_head=4), "seed": 1, "batch": 3, "length": 17},
         {"shape": config(n_layer=2, n_head=3, sequence_len=32), "seed": 2, "batch": 2, "length": 32},
+        {"shape": config(n_layer=1), "seed": 3, "batch": 40, "length": 3},
     ],
     shape=configs(),
     seed=seeds,

@@ -275,6 +275,17 @@ def test_a_copy_that_does_not_fit_is_refused(
     )
 
 
+@law(examples=2, held=st.sampled_from([1, 5, 70]))
+def test_a_cache_is_no_prompt_of_its_own(probe: Probe, held: int) -> None:
+    """A cache of one row that holds tokens refuses to be filled from itself, as from any other.
+
+    Kills: a way out before the question whether the cache is empty.
+    """
+    got = probe("cache.prefill_from_itself", shape={**COPIED, "rows": 1}, held=held)
+    want = {"refused": True, "position": held}
+    expect_equal(got, want, f"a copy of a cache with {held} tokens into itself")
+
+
 def shaped(sizes: dict[str, int]) -> tuple[int, int, int, int]:
     """Return the shape of keys or values of these sizes."""
     return sizes["rows"], sizes["heads"], sizes["tokens"], sizes["head_dim"]

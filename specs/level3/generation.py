@@ -123,6 +123,21 @@ def test_without_a_limit_the_context_is_filled(
         )
 
 
+@law()
+def test_a_long_text_is_not_cut(probe: Probe) -> None:
+    """A text of hundreds of tokens comes whole where that many are asked for, or fill the context.
+
+    Kills: a limit of its own beside the context, in generate or in generate_batch alone.
+    """
+    room = 530  # an engine that runs all of the text again for each token takes seconds; its square grows
+    question = {"prompt": [BOS], "script": {"steps": list(b"abc")}, "sequence_len": 1 + room}
+    (got,) = probe("generation.stream", **question, options={"max_tokens": None})
+    what = f"in a context with room for {room} tokens"
+    expect_equal(len(got["tokens"]), room, f"the number of columns {what}")
+    batch = probe("generation.batch", **question, options={"max_tokens": room})
+    expect_equal(len(full_rows(batch, 1)[0][0]), 1 + room, f"the length of generate_batch's row {what}")
+
+
 @law(
     examples=15,
     cases=[

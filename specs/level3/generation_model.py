@@ -175,14 +175,14 @@ def test_the_slow_way_says_every_id(probe: Probe, token: int) -> None:
         expect_equal(text, [token] * 4, f"the tokens of GPT.generate with {each}, one of them near certain,")
 
 
-SEEDS = (0, 1, 42, 2**16, 2**16 + 42, 2**31 - 1)
+SEEDS = (0, 1, 42, 1042, 10_042, 1_000_042, 2**16, 2**16 + 42, 2**31 - 1)
 
 
 @law()
 def test_each_seed_gives_a_text_of_its_own(probe: Probe) -> None:
     """Seeds from zero to the largest of 31 bits give texts of their own, in both ways to generate.
 
-    Kills: a seed of zero taken for none, a seed that is cut to fewer bits.
+    Kills: a seed of zero taken for none, a seed that is cut to fewer bits or digits.
     """
     shape = config(vocab_size=50)
     options: list[dict[str, Any]] = [{"max_tokens": 30, "temperature": 5.0, "seed": seed} for seed in SEEDS]
@@ -205,6 +205,25 @@ def expect_all_different(texts: list[Any], what: str) -> None:
                 text != texts[j],
                 f"{what} gave the same {len(text)} tokens with seeds {SEEDS[j]} and {SEEDS[i]}",
             )
+
+
+@law(examples=2, seed=seeds)
+def test_the_slow_way_has_its_arguments_in_order(probe: Probe, seed: int) -> None:
+    """GPT.generate that takes its arguments without their names takes them in the contract's order.
+
+    Kills: parameters that changed places. Taking some by their names alone is free.
+    """
+    shape = config(vocab_size=50)
+    options = [("max_tokens", 20), ("temperature", 2.5), ("top_k", 9), ("seed", seed)]
+    got = probe(
+        "generation.slow_in_order",
+        config=shape,
+        weights=draws.model(shape, seed),
+        prompt=[3],
+        options=dict(options),
+    )
+    expect_equal(len(got["named"]), 20, "the number of tokens of GPT.generate, max_tokens=20")
+    expect_equal(got["in order"], got["named"], "what comes of options in their order, against by name")
 
 
 @law(examples=2, seed=seeds, length=st.integers(2, 5))

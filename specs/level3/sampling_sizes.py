@@ -24,22 +24,49 @@ LARGE = 8192
 
 @law(
     examples=2,
+    cases=[{"seed": 0, "top_k": 1100, "temperature": 1.0}],
     seed=seeds,
     top_k=st.sampled_from([64, 100, 200, 250]),
     temperature=st.sampled_from([0.5, 2.0]),
 )
 def test_a_large_top_k_is_a_limit_too(probe: Probe, seed: int, top_k: int, temperature: float) -> None:
-    """With a top_k of a hundred out of a few hundred tokens no other token is drawn.
+    """With a top_k of hundreds out of somewhat more tokens about all of these are drawn, and no other.
 
-    Kills: a limit that is heeded up to some size only.
+    Kills: a limit that is heeded up to some size only, a limit below the one that was asked for.
     """
     # Nearly alike, so that what lies outside of the limit would come all the time.
-    logits = np.random.default_rng(seed).permutation(np.arange(300) * 1e-3).astype(np.float32)
+    size, rows = (300, 600) if top_k < 300 else (1300, 3300)
+    logits = np.random.default_rng(seed).permutation(np.linspace(0, 0.3, size)).astype(np.float32)
     (got,) = probe(
-        "sampling.draw_repeated", logits=logits, rows=600, seed=seed, temperature=temperature, top_k=top_k
+        "sampling.draw_repeated", logits=logits, rows=rows, seed=seed, temperature=temperature, top_k=top_k
     )
-    beyond = sorted(set(ids_of(got, 600)) - {int(i) for i in np.argsort(-logits)[:top_k]})
-    expect(not beyond, f"with top_k={top_k} of 300 the ids {beyond[:5]} were drawn, which are not among them")
+    drawn, among = set(ids_of(got, rows)), {int(i) for i in np.argsort(-logits)[:top_k]}
+    beyond = sorted(drawn - among)
+    expect(not beyond, f"with top_k={top_k} of {size} the ids {beyond[:5]} were drawn, not among them")
+    # A tenth of 250 ids is missed by 600 draws in the mean; twice as many is five standard deviations away.
+    what = f"the number of ids that {rows} draws with top_k={top_k} of {size} gave"
+    expect_at_least(len(drawn), 0.8 * top_k, what)
+
+
+@law(
+    examples=2,
+    cases=[{"seed": 0, "size": 2}, {"seed": 0, "size": 50}],
+    seed=seeds,
+    size=st.sampled_from([3, 5, 12, 30]),
+)
+def test_all_but_one_is_a_limit(probe: Probe, seed: int, size: int) -> None:
+    """With a top_k of one less than there are tokens, the least likely token is never drawn, and others are.
+
+    Kills: a limit near the whole vocabulary taken for none, a comparison with the size that is off by one.
+    """
+    logits = np.random.default_rng(seed).permutation(np.arange(size) * 1e-3).astype(np.float32)
+    (got,) = probe(
+        "sampling.draw_repeated", logits=logits, rows=1000, seed=seed, temperature=1.0, top_k=size - 1
+    )
+    drawn, last = set(ids_of(got, 1000)), int(logits.argmin())
+    expect(last not in drawn, f"with top_k={size - 1} of {size} the id {last} was drawn, the least likely")
+    what = f"the number of ids that 1000 draws with top_k={size - 1} of {size} gave"
+    expect_at_least(len(drawn), 0.9 * (size - 1), what)
 
 
 @law(examples=1, seed=seeds)

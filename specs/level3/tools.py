@@ -31,6 +31,7 @@ from specs.toolcalls import (
     expect_path,
     generate,
     path_of,
+    script_of,
     spelled,
 )
 
@@ -48,6 +49,24 @@ def test_the_result_is_forced_in_order(probe: Probe, lead: list[int], drawn: Cal
     columns, _ = generate(probe, [path], num_samples=num_samples)
     for i in range(num_samples):
         expect_path(columns, i, path, f"row {i} of {num_samples}")
+
+
+@law(examples=2, lead=plain_texts, num_samples=st.sampled_from([1, 2]))
+def test_what_comes_of_a_call_is_plain_numbers(probe: Probe, lead: list[int], num_samples: int) -> None:
+    """Tokens that are forced are ids of type int like others, and the masks beside them the numbers 0 and 1.
+
+    Kills: masks that are True and False, ids that come out of an array.
+    """
+    path = path_of([lead, call("5+3", "8"), lead])
+    got = probe(
+        "generation.forms",
+        prompt=[BOS],
+        script=script_of([path]),
+        options={"num_samples": num_samples, "max_tokens": len(path.tokens), "temperature": 0.0},
+    )
+    expect_equal(got["a column"], ["list"], "the types of columns and masks")
+    expect_equal(got["a token"], ["int"], "the types of the tokens in a column")
+    expect_equal(got["a mask's entry"], ["0", "1"], "the entries of the masks where a call is answered")
 
 
 # Turned by others, the last id would be one that the row samples: whether it can come is sampling's business.

@@ -191,6 +191,17 @@ def prefill_from(shape: dict[str, int], other: dict[str, int], held: int, tokens
     return int(cache.get_pos())
 
 
+@probe
+def prefill_from_itself(shape: dict[str, int], held: int) -> dict[str, Any]:
+    """Prefill a cache that holds tokens from itself; return whether that is refused, and the position."""
+    cache = cache_holding(shape, held)
+    try:
+        cache.prefill(cache)
+    except ValueError:
+        return {"refused": True, "position": int(cache.get_pos())}
+    return {"refused": False, "position": int(cache.get_pos())}
+
+
 def cache_holding(shape: dict[str, int], filled: int) -> Any:
     """Return a cache of a shape, with that many tokens of zeros in it."""
     cache = imported("nanochat.engine").KVCache(

@@ -73,7 +73,7 @@ def batch(
 @probe
 def forms(prompt: list[int], script: dict[str, Any], options: dict[str, Any]) -> dict[str, list[str]]:
     """Return the types of columns and tokens, and the values of masks, that `generate` yields."""
-    model = scripted_model(script, len(prompt), 64, 0)
+    model = scripted_model(script, len(prompt), 400, 0)
     containers, tokens, masks, lengths = set(), set(), set(), set()
     for column, mask in itertools.islice(new_engine(model).generate(list(prompt), **options), 100):
         containers |= {type(column).__name__, type(mask).__name__}
@@ -296,6 +296,22 @@ def slow(
         "logits": values(answer, "the result of forward")[0, -1],
         "nothing_else_changed": unchanged,
     }
+
+
+@probe
+def slow_in_order(
+    config: dict[str, int], weights: dict[str, Any], prompt: list[int], options: dict[str, Any]
+) -> dict[str, list[int]]:
+    """Return what `GPT.generate` yields, options by their names, and their values in the contract's order.
+
+    One that takes some by their names alone is asked once.
+    """
+    model = build_model(config, weights, dtype="float32")
+    named = plain(list(itertools.islice(model.generate(list(prompt), **options), 100)))
+    if not takes_in_order(model.generate, 1 + len(options)):
+        return {"named": named, "in order": named}
+    in_their_order = model.generate(list(prompt), *options.values())
+    return {"named": named, "in order": plain(list(itertools.islice(in_their_order, 100)))}
 
 
 @probe
