@@ -1,0 +1,85 @@
+"""Repairs: in many variants as `make` hands them out, repairing any one bug restores its criterion.
+
+    python benchmarks/variants.py [--level 3] [--variants 200] [--seed 0] [--jobs 2]
+
+A variant has one bug a criterion. With all of them in place each criterion must fail; with one repaired and
+all others left, that one's criterion must pass; with all repaired the files are the reference's, byte by
+byte. Each question is a fork of a warm session, as in `grader variants verify`, which also judges the pairs.
+Prints what was asked and every answer that was wrong; exits with 1 if there was one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from grader.bugs import catalogue, choose, variant  # noqa: E402  # the folder of the grader comes first
+from grader.matrix import combined  # noqa: E402
+from grader.matrix.session import Session  # noqa: E402
+from grader.sandbox.warm import FORKABLE  # noqa: E402
+
+
+def main() -> int:
+    """Judge the variants and say what was wrong."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--level", type=int, default=3, help="the level (default: %(default)s)")
+    parser.add_argument("--variants", type=int, default=200, help="how many (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="chooses variants and inputs (default: 0)")
+    parser.add_argument("--jobs", type=int, default=2, help="forks at a time (default: %(default)s)")
+    options = parser.parse_args()
+    if any(os.environ.get(name) != value for name, value in FORKABLE.items()):
+        # torch must not start threads before the forks.
+        return subprocess.call([sys.executable, *sys.argv], env={**os.environ, **FORKABLE})
+    return judge(options.level, options.variants, options.seed, options.jobs)
+
+
+def judge(level: int, count: int, seed: int, jobs: int) -> int:
+    """Ask everything of every variant; return the exit code."""
+    start = time.perf_counter()
+    sources = variant.sources_of(ROOT / "reference" / "nanochat")
+    session = Session(level, seed)
+    bugs = catalogue.load(level)
+    variants = [
+        combined.Variant(f"seed {seed}/{number}", choose.by_seed(bugs, sources, f"{seed}/{number}").bugs)
+        for number in range(count)
+    ]
+    wrong = [said for one in variants for said in combined.restores(sources, one)]
+    questions = [
+        question
+        for number, one in enumerate(variants)
+        for question in combined.questions_of(number, one)
+        if len(question.bugs) > 2  # the pairs are the certificate's
+    ]
+    broken = sum(question.broken for question in questions)
+    repaired = len(questions) - broken
+    plan = (combined.job_of(sources, question, tuple(session.laws)) for question in questions)
+    for done, (job, row) in enumerate(session.run(plan, jobs), start=1):
+        said = combined.complaint(job.tag, row)
+        if said:
+            wrong.append(f"variant {variants[job.tag.variant].name}: {said}")
+        if done % 200 == 0:
+            print(f"{done} of {len(questions)} questions", file=sys.stderr, flush=True)
+    together = [len(one.bugs) for one in variants]
+    different = {tuple(sorted(f"{bug.id} {dict(bug.choice)}" for bug in one.bugs)) for one in variants}
+    used = {bug.id for one in variants for bug in one.bugs}
+    print(f"- level {level}, seed {seed}: {count} variants of {min(together)} to {max(together)} bugs")
+    print(f"- different variants: {len(different)}; bugs that are in one of them: {len(used)} of {len(bugs)}")
+    print(f"- questions: {len(questions)}, {broken} with the bug in place and {repaired} with it repaired")
+    print(f"- answered wrongly, or not the reference when all is repaired: {len(wrong)}")
+    print(f"- {time.perf_counter() - start:.0f} s in {jobs} forks at a time")
+    for said in wrong:
+        print(f"\n{said}")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
