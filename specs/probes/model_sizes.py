@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from specs.probes.building import build_model
+from specs.probes.building import build_model, fresh_model
 from specs.probes.loading import imported
 from specs.probes.registry import probe
 from specs.probes.signatures import takes_in_order
@@ -57,8 +57,7 @@ def in_order(config: dict[str, int], tokens: NDArray[np.int64]) -> dict[str, Any
     if takes_in_order(gpt.GPTConfig, len(config)):
         made = gpt.GPTConfig(*config.values())
         fields = {name: getattr(made, name) for name in config}
-    model = gpt.GPT(gpt.GPTConfig(**config))
-    model.init_weights()
+    model = fresh_model(config)
     losses = None
     if takes_in_order(model.forward, 4):
         with torch.no_grad():
