@@ -207,12 +207,12 @@ def states_of(probe: Probe, this: dict[str, Any], number: int) -> Any:
 
 @law(
     examples=1,
-    cases=[{"number": 1, "length": 70_000}, {"number": 3000, "length": 1}],
+    cases=[{"number": 1, "length": 70_000}, {"number": 66_000, "length": 0}],
     number=st.integers(2, 30),
     length=st.integers(2000, 6000),
 )
 def test_a_stream_goes_on_at_high_numbers(probe: Probe, number: int, length: int) -> None:
-    """A stream goes on far into a long document, and behind thousands of short ones.
+    """A stream goes on far into a long document, and behind tens of thousands of short ones.
 
     Kills: places kept in too few bits, or counted within a part of a document.
     """

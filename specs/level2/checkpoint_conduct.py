@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
+from specs import draws
 from specs.compare import expect_close, expect_equal
 from specs.law import law
 from specs.level2.checkpoint import (
@@ -63,6 +64,27 @@ def test_the_values_of_groups_come_back(
     expect_close(np.asarray(got["loaded_rates"]), np.asarray(want), EXACT, what, ("group", "kind"))
     also = f"after {before} steps, a checkpoint, and {after} more by optimizers made with other values"
     expect_parameters(got["resumed"], got["uninterrupted"], also)
+
+
+@law(examples=1, seed=seeds)
+def test_a_large_parameter_comes_back_to_the_last_digit(probe: Probe, seed: int) -> None:
+    """A parameter of tens of thousands of numbers, and what its optimizer remembers, come back as a small one.
+
+    Kills: large tensors stored in fewer bits, or cut into parts of which one is lost.
+    """
+    large = parameters(seed) | {"embedding.weight": draws.normal(seed + 9, 700, 100)}
+    got = probe(
+        "checkpoint.resumed",
+        parameters=large,
+        recipe=RECIPES["AdamW"],
+        gradients=gradients(seed, 3, of=large),
+        rates=rates_of(3),
+        before=2,
+        other_parameters=large,
+        other_gradients=gradients(seed + 1, 1, of=large),
+    )
+    expect_parameters(got["loaded"], got["saved"], "after loading")
+    expect_parameters(got["resumed"], got["uninterrupted"], "after 2 steps, a checkpoint, and 1 more")
 
 
 @law(

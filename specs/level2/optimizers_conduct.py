@@ -27,7 +27,7 @@ def test_importing_the_optimizers_changes_nothing(probe: Probe) -> None:
 def test_optimizers_change_no_setting(probe: Probe, model: Config) -> None:
     """Making optimizers and stepping change no setting that all of the process share.
 
-    Kills: a precision, a number of threads or a seed set for speed or for repetition.
+    Kills: a number of threads or a seed set for speed or for repetition, a default dtype.
     """
     for name, changed in probe("training_conduct.shared_by_optimizers", config=model).items():
         expect(not changed, f"{name} changed {'; '.join(changed)}")
