@@ -1,9 +1,9 @@
 """Repairs: in many variants as `make` hands them out, repairing any one bug restores its criterion.
 
-    python benchmarks/variants.py [--level 3] [--variants 200] [--seed 0] [--jobs 2]
+    python benchmarks/variants.py [--level 3] [--variants 200] [--bugs 5] [--seed 0] [--jobs 2]
 
-A variant has one bug a criterion. With all of them in place each criterion must fail; with one repaired and
-all others left, that one's criterion must pass; with all repaired the files are the reference's, byte by
+A variant has one bug in each of so many criteria. With all in place each of these must fail; with one mended
+and all others left, that one's criterion must pass; with all repaired the files are the reference's, byte by
 byte. Each question is a fork of a warm session, as in `grader variants verify`, which also judges the pairs.
 Prints what was asked and every answer that was wrong; exits with 1 if there was one.
 """
@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from grader.bugs import catalogue, choose, variant  # noqa: E402  # the folder of the grader comes first
+from grader.bugs.bug import Bug  # noqa: E402
 from grader.matrix import combined  # noqa: E402
 from grader.matrix.session import Session  # noqa: E402
 from grader.sandbox.warm import FORKABLE  # noqa: E402
@@ -33,23 +34,24 @@ def main() -> int:
     )
     parser.add_argument("--level", type=int, default=3, help="the level (default: %(default)s)")
     parser.add_argument("--variants", type=int, default=200, help="how many (default: %(default)s)")
+    parser.add_argument("--bugs", type=int, default=5, help="bugs in a variant (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="chooses variants and inputs (default: 0)")
     parser.add_argument("--jobs", type=int, default=2, help="forks at a time (default: %(default)s)")
     options = parser.parse_args()
     if any(os.environ.get(name) != value for name, value in FORKABLE.items()):
         # torch must not start threads before the forks.
         return subprocess.call([sys.executable, *sys.argv], env={**os.environ, **FORKABLE})
-    return judge(options.level, options.variants, options.seed, options.jobs)
+    return judge(options.level, options.variants, options.bugs, options.seed, options.jobs)
 
 
-def judge(level: int, count: int, seed: int, jobs: int) -> int:
+def judge(level: int, count: int, bugs_each: int, seed: int, jobs: int) -> int:
     """Ask everything of every variant; return the exit code."""
     start = time.perf_counter()
     sources = variant.sources_of(ROOT / "reference" / "nanochat")
     session = Session(level, seed)
     bugs = catalogue.load(level)
     variants = [
-        combined.Variant(f"seed {seed}/{number}", choose.by_seed(bugs, sources, f"{seed}/{number}").bugs)
+        combined.Variant(f"seed {seed}/{number}", some(bugs, sources, f"{seed}/{number}", bugs_each))
         for number in range(count)
     ]
     wrong = [said for one in variants for said in combined.restores(sources, one)]
@@ -79,6 +81,13 @@ def judge(level: int, count: int, seed: int, jobs: int) -> int:
     for said in wrong:
         print(f"\n{said}")
     return 1 if wrong else 0
+
+
+def some(bugs: list[Bug], sources: dict[str, str], seed: str, count: int) -> tuple[Bug, ...]:
+    """Return so many of the bugs that a seed chooses, those with the smallest ranks."""
+    chosen = choose.by_seed(bugs, sources, seed).bugs
+    first = sorted(chosen, key=lambda bug: choose.rank(seed, bug.id))[:count]
+    return tuple(bug for bug in chosen if bug in first)
 
 
 if __name__ == "__main__":
