@@ -6,9 +6,7 @@ import json
 import os
 import subprocess
 import sys
-import tomllib
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,14 +15,15 @@ from grader import levels
 from grader.bugs import catalogue
 from grader.sandbox.warm import FORKABLE
 
-HERE = Path(__file__).parent
-ROOT = HERE.parents[2]
+from . import judge
+
+ROOT = judge.HERE.parents[2]
 LEVELS = levels.numbers()
 
 
 def programs(level: int) -> dict[str, dict[str, Any]]:
     """Return the entries of a level's file, by the property that they are for."""
-    entries = tomllib.loads((HERE / f"level{level}.toml").read_text("utf-8"))["law"]
+    entries = judge.programs(level)
     found = {entry["id"]: entry for entry in entries}
     assert len(found) == len(entries), "one program for each property"
     return found
@@ -34,7 +33,7 @@ def programs(level: int) -> dict[str, dict[str, Any]]:
 def judged(level: int) -> dict[str, dict[str, str]]:
     """Return what came of each property of a level's file."""
     done = subprocess.run(
-        [sys.executable, str(HERE / "judge.py"), str(level)],
+        [sys.executable, judge.__file__, str(level)],
         capture_output=True,
         text=True,
         check=False,
