@@ -68,7 +68,7 @@ def test_the_values_of_groups_come_back(
 
 @law(examples=1, seed=seeds)
 def test_a_large_parameter_comes_back_to_the_last_digit(probe: Probe, seed: int) -> None:
-    """A parameter of tens of thousands of numbers, and what its optimizer remembers, come back as a small one.
+    """A parameter of thousands of numbers, and what its optimizer remembers, come back like a small one.
 
     Kills: large tensors stored in fewer bits, or cut into parts of which one is lost.
     """

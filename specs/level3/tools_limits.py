@@ -5,6 +5,8 @@ The model is a stand-in as in `specs.level3.tools`.
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import strategies as st
 
 from specs.compare import broken, expect_at_most, expect_equal
@@ -76,13 +78,15 @@ def test_forced_tokens_end_with_the_context(
     """
     path = path_of([lead, drawn])
     room = max(1, round(cut * len(path.tokens)))
-    got, plain = (
-        streamed(probe, script, {"temperature": 0.0}, prompt=[BOS] * length, sequence_len=length + room)
-        for script in (script_of([path]), {"steps": list(b"abcde")})
-    )
+    question: dict[str, Any] = {"prompt": [BOS] * length, "options": {"temperature": 0.0}}
+    question["sequence_len"] = length + room
+    plain = probe.attempt("generation.stream", **question, script={"steps": list(b"abcde")})
+    if not isinstance(plain, list):
+        return  # a context that cannot be filled without a tool either is the business of another criterion
+    got = streamed(probe, script_of([path]), **question)
     expect_equal(
         len(got[0]),
-        len(plain[0]),
+        len(plain[0]["tokens"]),
         f"the number of columns with room for {room} tokens, against one without tools",
     )
     expect_equal(
