@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import ast
-import os
 import re
 import sqlite3
 import subprocess
@@ -29,11 +28,12 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
+import forkable  # noqa: E402  # beside this file
+
 from grader.bugs import catalogue, variant  # noqa: E402  # the folder of the grader comes first
 from grader.matrix.job import Job  # noqa: E402
 from grader.matrix.proof import edited_places  # noqa: E402
 from grader.matrix.session import Session, in_order  # noqa: E402
-from grader.sandbox.warm import FORKABLE  # noqa: E402
 
 FILE = "tools.py"
 TESTS = '''\
@@ -73,9 +73,8 @@ def main() -> int:
     parser.add_argument("--mutants", type=int, default=0, help="of mutmut's mutants, at most (default: all)")
     parser.add_argument("--cosmic", type=int, default=4, help="mutants for cosmic-ray (default: %(default)s)")
     options = parser.parse_args()
-    if any(os.environ.get(name) != value for name, value in FORKABLE.items()):
-        # Before torch is imported; the other tools get the same environment.
-        return subprocess.call([sys.executable, *sys.argv], env={**os.environ, **FORKABLE})
+    if not forkable.is_here():
+        return forkable.again()  # the other tools get the same environment
     if options.which == "overhead":
         overhead(options.bugs)
     else:

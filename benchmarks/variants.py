@@ -11,8 +11,6 @@ Prints what was asked and every answer that was wrong; exits with 1 if there was
 from __future__ import annotations
 
 import argparse
-import os
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -20,11 +18,15 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
+import forkable  # noqa: E402  # beside this file
+
 from grader.bugs import catalogue, choose, variant  # noqa: E402  # the folder of the grader comes first
 from grader.bugs.bug import Bug  # noqa: E402
 from grader.matrix import combined  # noqa: E402
 from grader.matrix.session import Session  # noqa: E402
-from grader.sandbox.warm import FORKABLE  # noqa: E402
+
+SOME = 20
+"""Variants at a time, after which the progress is said."""
 
 
 def main() -> int:
@@ -38,9 +40,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="chooses variants and inputs (default: 0)")
     parser.add_argument("--jobs", type=int, default=2, help="forks at a time (default: %(default)s)")
     options = parser.parse_args()
-    if any(os.environ.get(name) != value for name, value in FORKABLE.items()):
-        # torch must not start threads before the forks.
-        return subprocess.call([sys.executable, *sys.argv], env={**os.environ, **FORKABLE})
+    if not forkable.is_here():
+        return forkable.again()
     return judge(options.level, options.variants, options.bugs, options.seed, options.jobs)
 
 
@@ -54,28 +55,20 @@ def judge(level: int, count: int, bugs_each: int, seed: int, jobs: int) -> int:
         combined.Variant(f"seed {seed}/{number}", some(bugs, sources, f"{seed}/{number}", bugs_each))
         for number in range(count)
     ]
-    wrong = [said for one in variants for said in combined.restores(sources, one)]
-    questions = [
-        question
-        for number, one in enumerate(variants)
-        for question in combined.questions_of(number, one)
-        if len(question.bugs) > 2  # the pairs are the certificate's
-    ]
-    broken = sum(question.broken for question in questions)
-    repaired = len(questions) - broken
-    plan = (combined.job_of(sources, question, tuple(session.laws)) for question in questions)
-    for done, (job, row) in enumerate(session.run(plan, jobs), start=1):
-        said = combined.complaint(job.tag, row)
-        if said:
-            wrong.append(f"variant {variants[job.tag.variant].name}: {said}")
-        if done % 200 == 0:
-            print(f"{done} of {len(questions)} questions", file=sys.stderr, flush=True)
+    found: list[combined.Finding] = []
+    for first in range(0, count, SOME):
+        few = variants[first : first + SOME]
+        # The pairs are the certificate's.
+        found += combined.judge(session, sources, few, tuple(session.laws), jobs, pairs=False)
+        print(f"{len(found)} of {count} variants", file=sys.stderr, flush=True)
+    wrong = [said for one in found for said in one.refused]
     together = [len(one.bugs) for one in variants]
     different = {tuple(sorted(f"{bug.id} {dict(bug.choice)}" for bug in one.bugs)) for one in variants}
     used = {bug.id for one in variants for bug in one.bugs}
     print(f"- level {level}, seed {seed}: {count} variants of {min(together)} to {max(together)} bugs")
     print(f"- different variants: {len(different)}; bugs that are in one of them: {len(used)} of {len(bugs)}")
-    print(f"- questions: {len(questions)}, {broken} with the bug in place and {repaired} with it repaired")
+    questions = sum(one.checks for one in found)
+    print(f"- questions: {questions}, {sum(together)} with all bugs in place, the others with one repaired")
     print(f"- answered wrongly, or not the reference when all is repaired: {len(wrong)}")
     print(f"- {time.perf_counter() - start:.0f} s in {jobs} forks at a time")
     for said in wrong:

@@ -56,15 +56,23 @@ def chosen(bugs: Sequence[Bug], sources: Sources, seed: int, count: int) -> list
 
 
 def judge(
-    session: Session, sources: Sources, variants: Sequence[Variant], ordered: Sequence[str], jobs: int
+    session: Session,
+    sources: Sources,
+    variants: Sequence[Variant],
+    ordered: Sequence[str],
+    jobs: int,
+    *,
+    pairs: bool = True,
 ) -> list[Finding]:
-    """Judge variants; `ordered` are all properties, the cheapest first."""
+    """Judge variants; `ordered` are all properties, the cheapest first. Without `pairs`, leave those out."""
     refused: list[list[str]] = [[] for _ in variants]
     checks = [0] * len(variants)
     seconds = [0.0] * len(variants)
     for number, one in enumerate(variants):
         refused[number] += restores(sources, one)
-    questions = (question for number, one in enumerate(variants) for question in questions_of(number, one))
+    questions = (
+        question for number, one in enumerate(variants) for question in questions_of(number, one, pairs)
+    )
     for job, row in session.run((job_of(sources, question, ordered) for question in questions), jobs):
         question: Question = job.tag
         checks[question.variant] += 1
@@ -78,9 +86,9 @@ def judge(
     ]
 
 
-def questions_of(number: int, one: Variant) -> Iterator[Question]:
+def questions_of(number: int, one: Variant, pairs: bool = True) -> Iterator[Question]:
     """Yield what is asked of a variant: every pair, the whole, and the whole with each bug repaired."""
-    for pair in combinations(one.bugs, 2):
+    for pair in combinations(one.bugs, 2) if pairs else ():
         for bug in pair:
             other = pair[1] if bug is pair[0] else pair[0]
             yield Question(number, pair, bug.criterion, True, f"{bug.id} beside {other.id}")

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from specs.chance import expect_distribution, expect_share
 from specs.compare import expect, expect_at_least, expect_at_most, expect_equal
@@ -37,15 +38,8 @@ def test_a_large_top_k_is_a_limit_too(probe: Probe, seed: int, top_k: int, tempe
     # Nearly alike, so that what lies outside of the limit would come all the time.
     size, rows = (300, 600) if top_k < 300 else (1300, 3300)
     logits = np.random.default_rng(seed).permutation(np.linspace(0, 0.3, size)).astype(np.float32)
-    (got,) = probe(
-        "sampling.draw_repeated", logits=logits, rows=rows, seed=seed, temperature=temperature, top_k=top_k
-    )
-    drawn, among = set(ids_of(got, rows)), {int(i) for i in np.argsort(-logits)[:top_k]}
-    beyond = sorted(drawn - among)
-    expect(not beyond, f"with top_k={top_k} of {size} the ids {beyond[:5]} were drawn, not among them")
     # A tenth of 250 ids is missed by 600 draws in the mean; twice as many is five standard deviations away.
-    what = f"the number of ids that {rows} draws with top_k={top_k} of {size} gave"
-    expect_at_least(len(drawn), 0.8 * top_k, what)
+    expect_the_largest(probe, logits, rows, seed, temperature, top_k, share=0.8)
 
 
 @law(
@@ -60,13 +54,27 @@ def test_all_but_one_is_a_limit(probe: Probe, seed: int, size: int) -> None:
     Kills: a limit near the whole vocabulary taken for none, a comparison with the size that is off by one.
     """
     logits = np.random.default_rng(seed).permutation(np.arange(size) * 1e-3).astype(np.float32)
+    expect_the_largest(probe, logits, 1000, seed, 1.0, size - 1, share=0.9)
+
+
+def expect_the_largest(
+    probe: Probe,
+    logits: NDArray[np.float32],
+    rows: int,
+    seed: int,
+    temperature: float,
+    top_k: int,
+    share: float,
+) -> None:
+    """Require `rows` draws to give a share of the `top_k` largest logits at least, and no other id."""
     (got,) = probe(
-        "sampling.draw_repeated", logits=logits, rows=1000, seed=seed, temperature=1.0, top_k=size - 1
+        "sampling.draw_repeated", logits=logits, rows=rows, seed=seed, temperature=temperature, top_k=top_k
     )
-    drawn, last = set(ids_of(got, 1000)), int(logits.argmin())
-    expect(last not in drawn, f"with top_k={size - 1} of {size} the id {last} was drawn, the least likely")
-    what = f"the number of ids that 1000 draws with top_k={size - 1} of {size} gave"
-    expect_at_least(len(drawn), 0.9 * (size - 1), what)
+    drawn, among = set(ids_of(got, rows)), {int(i) for i in np.argsort(-logits)[:top_k]}
+    beyond = sorted(drawn - among)
+    what = f"with top_k={top_k} of {len(logits)}"
+    expect(not beyond, f"{what} the ids {beyond[:5]} were drawn, which are not among them")
+    expect_at_least(len(drawn), share * top_k, f"the number of ids that {rows} draws {what} gave")
 
 
 @law(examples=1, seed=seeds)

@@ -78,8 +78,11 @@ def test_forced_tokens_end_with_the_context(
     """
     path = path_of([lead, drawn])
     room = max(1, round(cut * len(path.tokens)))
-    question: dict[str, Any] = {"prompt": [BOS] * length, "options": {"temperature": 0.0}}
-    question["sequence_len"] = length + room
+    question: dict[str, Any] = {
+        "prompt": [BOS] * length,
+        "options": {"temperature": 0.0},
+        "sequence_len": length + room,
+    }
     plain = probe.attempt("generation.stream", **question, script={"steps": list(b"abcde")})
     if not isinstance(plain, list):
         return  # a context that cannot be filled without a tool either is the business of another criterion

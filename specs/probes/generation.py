@@ -6,7 +6,7 @@ import contextlib
 import itertools
 import operator
 import types
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -73,7 +73,7 @@ def batch(
 @probe
 def forms(prompt: list[int], script: dict[str, Any], options: dict[str, Any]) -> dict[str, list[str]]:
     """Return the types of columns and tokens, and the values of masks, that `generate` yields."""
-    model = scripted_model(script, len(prompt), 400, 0)
+    model = scripted_model(script, len(prompt), 64, 0)
     containers, tokens, masks, lengths = set(), set(), set(), set()
     for column, mask in itertools.islice(new_engine(model).generate(list(prompt), **options), 100):
         containers |= {type(column).__name__, type(mask).__name__}
@@ -108,11 +108,20 @@ def in_order(prompt: list[int], script: dict[str, Any], options: dict[str, Any])
     One that takes some by their names alone is asked once.
     """
     model = scripted_model(script, len(prompt), 64, 0)
-    named = columns(new_engine(model).generate(list(prompt), **options), 100)
-    engine = new_engine(model)
-    if not takes_in_order(engine.generate, 1 + len(options)):
+    return _in_both_ways(
+        lambda: new_engine(model).generate, prompt, options, lambda pairs: columns(pairs, 100)
+    )
+
+
+def _in_both_ways(
+    generate: Callable[[], Any], prompt: list[int], options: dict[str, Any], read: Callable[[Any], Any]
+) -> dict[str, Any]:
+    """Return what is read of a generator, options by their names, and in their order if it takes them so."""
+    named = read(generate()(list(prompt), **options))
+    again = generate()
+    if not takes_in_order(again, 1 + len(options)):
         return {"named": named, "in order": named}
-    return {"named": named, "in order": columns(engine.generate(list(prompt), *options.values()), 100)}
+    return {"named": named, "in order": read(again(list(prompt), *options.values()))}
 
 
 @probe
@@ -307,11 +316,9 @@ def slow_in_order(
     One that takes some by their names alone is asked once.
     """
     model = build_model(config, weights, dtype="float32")
-    named = plain(list(itertools.islice(model.generate(list(prompt), **options), 100)))
-    if not takes_in_order(model.generate, 1 + len(options)):
-        return {"named": named, "in order": named}
-    in_their_order = model.generate(list(prompt), *options.values())
-    return {"named": named, "in order": plain(list(itertools.islice(in_their_order, 100)))}
+    return _in_both_ways(
+        lambda: model.generate, prompt, options, lambda ids: plain(list(itertools.islice(ids, 100)))
+    )
 
 
 @probe
