@@ -1,11 +1,12 @@
 """A class made by rule: is every score what the construction says, how fast, in what memory, and after kills?
 
-    python benchmarks/classroom.py [--count 24] [--jobs 1,2] [--kill 20] [--pages 500,5000] [--level 3]
+    python benchmarks/classroom.py [--count 24] [--jobs 1,2] [--engine ray] [--kill 20] [--out FOLDER]
 
 Makes a class: copies of the reference with the bugs of many seeds, none to all of them repaired, alternates,
 cheats, archives that cannot be graded, and the same work handed in twice, packed in four ways. Grades it
 with each number of jobs, compares, and with --kill once more while the grader is killed (SIGKILL) so many
-times at random moments. Prints Markdown; exits with 1 if anything is not as it must be.
+times at random moments. Results that --out holds from an earlier call are gone on with, and compared like
+those of this one. Prints Markdown; exits with 1 if anything is not as it must be.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ from grader.render.gradebook import Gradebook, Student
 
 ROOT = Path(__file__).parents[1]
 SAMPLE_SECONDS = 0.5
+KILL_SECONDS = 40
+"""The grader is killed so long after its start, or earlier: about twice what it takes to grade one."""
 
 EXITS = "import os\nos._exit(0)\n"
 PATCHES = """
@@ -91,6 +94,8 @@ def main() -> int:
     )
     options.add_argument("--count", type=int, default=24, help="submissions")
     options.add_argument("--jobs", default="1,2", help="numbers of jobs to try")
+    options.add_argument("--engine", default="local", help="what grades, local or ray")
+    options.add_argument("--out", type=Path, help="keep the results there (default: they are removed)")
     options.add_argument("--kill", type=int, default=0, metavar="TIMES", help="kill the grader so often")
     options.add_argument("--pages", default="500,5000", help="sizes of classes to make a page for")
     options.add_argument("--level", type=int, default=3, help="the level")
@@ -98,11 +103,11 @@ def main() -> int:
     options.add_argument("--seed", type=int, default=0, help="chooses the class")
     given = options.parse_args()
     with tempfile.TemporaryDirectory(prefix="classroom-") as name:
-        return measure(Path(name), given)
+        return measure(Path(name), given.out or Path(name) / "results", given)
 
 
-def measure(folder: Path, given: argparse.Namespace) -> int:
-    """Grade a class in a folder in every way that is asked for."""
+def measure(folder: Path, results: Path, given: argparse.Namespace) -> int:
+    """Make a class in a folder and grade it in every way that is asked for."""
     works = dict(made(given.count, given.level, given.seed))
     for student, work in works.items():
         pack(work, folder / "class", student, len(list((folder / "class").glob("*"))))
@@ -113,24 +118,27 @@ def measure(folder: Path, given: argparse.Namespace) -> int:
     print("|---|---|---|---|---|---|", flush=True)
     graded = len({json.dumps(work.files) for work in works.values() if not work.expected.rejected})
     wrong: list[str] = []
-    first: Path | None = None
-    for jobs in map(int, given.jobs.split(",")):
-        out = folder / f"jobs{jobs}"
+    every_jobs = [int(one) for one in given.jobs.split(",")]
+    first = results / f"{given.engine}{every_jobs[0]}"
+    for jobs in every_jobs:
+        out = results / f"{given.engine}{jobs}"
         run = grade(folder / "class", out, jobs, given, kills=0)
-        wrong += show(f"{jobs} jobs", run, len(works), graded, compared(out, works, given.level))
-        wrong += differences(first, out) if first else []
-        first = first or out
+        wrong += show(
+            f"{given.engine}, {jobs} jobs", run, len(works), graded, compared(out, works, given.level)
+        )
     if given.kill:
-        out = folder / "killed"
+        out = results / "killed"
         run = grade(folder / "class", out, jobs, given, kills=given.kill)
         wrong += show(f"killed {run.kills} times", run, len(works), graded, compared(out, works, given.level))
-        wrong += differences(first, out) if first else []
-    if first:
-        print("\n| students | seconds for the page | MB |\n|---|---|---|")
-        with Ledger(first) as ledger:
-            book = classbook.gradebook(ledger)
-        for count in map(int, given.pages.split(",")):
-            show_page(book, count)
+    others = [out for out in sorted(results.iterdir()) if out != first]
+    for out in others:
+        wrong += differences(first, out)
+    print(f"\nCompared with {first.name}: {', '.join(out.name for out in others) or 'none'}.")
+    print("\n| students | seconds for the page | MB |\n|---|---|---|")
+    with Ledger(first) as ledger:
+        book = classbook.gradebook(ledger)
+    for count in map(int, given.pages.split(",")):
+        show_page(book, count)
     print("\n" + ("\n".join(wrong) or "Everything is as constructed."))
     return 1 if wrong else 0
 
@@ -254,6 +262,8 @@ def grade(folder: Path, out: Path, jobs: int, given: argparse.Namespace, *, kill
         out,
         "--jobs",
         jobs,
+        "--engine",
+        given.engine,
         "--isolation",
         given.isolation,
     ]
@@ -265,7 +275,7 @@ def grade(folder: Path, out: Path, jobs: int, given: argparse.Namespace, *, kill
         watch = threading.Thread(target=watched, args=(process.pid, run), daemon=True)
         watch.start()
         try:
-            process.wait(None if run.kills >= kills else 2 + 20 * chance.random())
+            process.wait(None if run.kills >= kills else 2 + KILL_SECONDS * chance.random())
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             process.wait()
