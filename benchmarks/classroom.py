@@ -1,11 +1,11 @@
 """A class made by rule: is every score what the construction says, how fast, in what memory, and after kills?
 
-    python benchmarks/classroom.py [--count 24] [--jobs 1,2] [--engine ray] [--kill 20] [--out FOLDER]
+    python benchmarks/classroom.py [--count 24] [--jobs 1,2] [--engine ray] [--kill 0,20] [--out FOLDER]
 
 Makes a class: copies of the reference with the bugs of many seeds, none to all of them repaired, alternates,
 cheats, archives that cannot be graded, and the same work handed in twice, packed in four ways. Grades it
-with each number of jobs, compares, and with --kill once more while the grader is killed (SIGKILL) so many
-times at random moments. Results that --out holds from an earlier call are gone on with, and compared like
+with each number of jobs, undisturbed or while the grader is killed (SIGKILL) so many times at random moments,
+and compares. Results that --out holds from an earlier call are gone on with, and compared like
 those of this one. Prints Markdown; exits with 1 if anything is not as it must be.
 """
 
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import itertools
 import json
 import random
 import shutil
@@ -40,6 +41,8 @@ from grader.render.gradebook import Gradebook, Student
 
 ROOT = Path(__file__).parents[1]
 SAMPLE_SECONDS = 0.5
+SHOWN = 20
+"""Of what is not as constructed."""
 KILL_SECONDS = 40
 """The grader is killed so long after its start, or earlier: about twice what it takes to grade one."""
 
@@ -96,7 +99,9 @@ def main() -> int:
     options.add_argument("--jobs", default="1,2", help="numbers of jobs to try")
     options.add_argument("--engine", default="local", help="what grades, local or ray")
     options.add_argument("--out", type=Path, help="keep the results there (default: they are removed)")
-    options.add_argument("--kill", type=int, default=0, metavar="TIMES", help="kill the grader so often")
+    options.add_argument(
+        "--kill", default="0", metavar="TIMES", help="how often the grader is killed, a list"
+    )
     options.add_argument("--pages", default="500,5000", help="sizes of classes to make a page for")
     options.add_argument("--level", type=int, default=3, help="the level")
     options.add_argument("--isolation", default="strict", help="what holds the submissions")
@@ -118,29 +123,27 @@ def measure(folder: Path, results: Path, given: argparse.Namespace) -> int:
     print("|---|---|---|---|---|---|", flush=True)
     graded = len({json.dumps(work.files) for work in works.values() if not work.expected.rejected})
     wrong: list[str] = []
-    every_jobs = [int(one) for one in given.jobs.split(",")]
-    first = results / f"{given.engine}{every_jobs[0]}"
-    for jobs in every_jobs:
-        out = results / f"{given.engine}{jobs}"
-        run = grade(folder / "class", out, jobs, given, kills=0)
-        wrong += show(
-            f"{given.engine}, {jobs} jobs", run, len(works), graded, compared(out, works, given.level)
-        )
-    if given.kill:
-        out = results / "killed"
-        run = grade(folder / "class", out, jobs, given, kills=given.kill)
-        wrong += show(f"killed {run.kills} times", run, len(works), graded, compared(out, works, given.level))
-    others = [out for out in sorted(results.iterdir()) if out != first]
+    for jobs, kills in itertools.product(numbers(given.jobs), numbers(given.kill)):
+        name = f"{given.engine}, {jobs} jobs" + (f", killed {kills} times" if kills else "")
+        out = results / name.replace(", ", "-").replace(" ", "-")
+        run = grade(folder / "class", out, jobs, given, kills)
+        wrong += show(name, run, len(works), graded, compared(out, works, given.level))
+    first, *others = sorted(results.iterdir())
     for out in others:
         wrong += differences(first, out)
     print(f"\nCompared with {first.name}: {', '.join(out.name for out in others) or 'none'}.")
     print("\n| students | seconds for the page | MB |\n|---|---|---|")
     with Ledger(first) as ledger:
         book = classbook.gradebook(ledger)
-    for count in map(int, given.pages.split(",")):
+    for count in numbers(given.pages):
         show_page(book, count)
-    print("\n" + ("\n".join(wrong) or "Everything is as constructed."))
+    print("\n" + ("\n".join(wrong[:SHOWN]) or "Everything is as constructed."))
     return 1 if wrong else 0
+
+
+def numbers(text: str) -> list[int]:
+    """Return the numbers of a list with commas."""
+    return [int(one) for one in text.split(",")]
 
 
 def made(count: int, level: int, seed: int) -> Iterator[tuple[str, Work]]:
@@ -251,7 +254,7 @@ def write(files: dict[str, bytes], folder: Path) -> None:
         (folder / name).write_bytes(content)
 
 
-def grade(folder: Path, out: Path, jobs: int, given: argparse.Namespace, *, kills: int) -> Run:
+def grade(folder: Path, out: Path, jobs: int, given: argparse.Namespace, kills: int) -> Run:
     """Grade a class; kill the grader `kills` times at random moments and start it again."""
     words = [
         "batch",
