@@ -24,7 +24,7 @@ from types import ModuleType
 
 _OURS = (
     "answer", "cgroup", "child", "confine", "filesystem", "frames", "integrity", "keeper", "kernel",
-    "landlock", "seccomp", "start", "wire",
+    "landlock", "seccomp", "start", "unwritten", "wire",
 )  # fmt: skip
 _PACKAGES = frozenset({"grader", "grader.sandbox", "specs", "specs.probes"})
 _MODULES = frozenset(f"grader.sandbox.{name}" for name in _OURS)
@@ -79,9 +79,10 @@ def prepare(specs: Path) -> Callable[[], None]:
     for file in sorted((specs / "probes").glob("*.py")):
         if file.stem != "__init__":
             importlib.import_module(f"specs.probes.{file.stem}")
-    from grader.sandbox import integrity
+    from grader.sandbox import integrity, unwritten
     from specs.probes import registry
 
+    unwritten.fill_unwritten_memory()
     registry.probe_names()  # reads the source, which a locked-down process cannot
     check = integrity.seal()
     # Nothing here will ever be garbage: without this, the first collection in a fork copies every page.

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from grader.sandbox import memory, wire
+from grader.sandbox import memory, unwritten, wire
 from grader.sandbox.answer import answer
 from grader.sandbox.conclude import conclude
 from grader.sandbox.process import encode_question
@@ -25,6 +25,7 @@ class LocalProbe:
         import torch
 
         torch.set_num_threads(1)
+        unwritten.fill_unwritten_memory()
         self.submission = submission.resolve()
         self.device = device
         self.dtype = dtype

@@ -7,47 +7,60 @@ that says what is; where that has changed, the next `grader batch` or `regrade` 
 
 from __future__ import annotations
 
+import itertools
+import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from grader.batch.ledger import Ledger
 from grader.batch.similar import known
-from grader.batch.similar.own import Own, own
+from grader.batch.similar.own import Own
 from grader.batch.similar.pairs import Handed, pairs, threshold_for
+from grader.batch.similar.printing import Printer
 from grader.render.similar import Similarity
 
 TREES_AT_A_TIME = 50
 """In one transaction, which costs some milliseconds."""
 
+SAID_FROM = 5
+"""Trees without fingerprints when the gradings have ended: fewer than that are not worth a line."""
 
-def remember(ledger: Ledger, trees: Iterable[str]) -> None:
-    """Put the fingerprints of trees into the ledger, of those that are not there as they would be made now.
 
-    Without a reference there are none, for nobody can say what was handed out.
+class Remembering:
+    """Puts the fingerprints of trees into the ledger, of those that are not there as they would be made now.
+
+    They are made in another process from the start. Without a reference there are none, for nobody can say
+    what was handed out. Used in `with`, which ends that process.
     """
-    now = known.version()
-    if not now:
-        return
-    there = ledger.prints(now)
-    waiting = [
-        tree for tree in sorted(set(trees)) if tree and tree not in there and (ledger.trees / tree).is_dir()
-    ]
-    for start in range(0, len(waiting), TREES_AT_A_TIME):
-        made = {
-            tree: own(sources(ledger.trees / tree), known.known()).packed()
-            for tree in waiting[start : start + TREES_AT_A_TIME]
-        }
-        ledger.put_prints(now, made)
 
+    def __init__(self, ledger: Ledger, trees: Iterable[str]) -> None:
+        self._ledger = ledger
+        self._version = known.version()
+        there = ledger.prints(self._version) if self._version else {}
+        waiting = [ledger.trees / tree for tree in sorted(set(trees)) if tree and tree not in there]
+        waiting = [tree for tree in waiting if self._version and tree.is_dir()]
+        self._printer = Printer(waiting) if waiting else None
 
-def sources(tree: Path) -> dict[str, str]:
-    """Return the Python files of a tree by path, whatever bytes they hold."""
-    return {
-        path.relative_to(tree).as_posix(): path.read_bytes().decode(errors="replace")
-        for path in sorted(tree.rglob("*.py"))
-        if path.is_file()
-    }
+    def store(self, *, wait: bool = False) -> None:
+        """Record what is made by now, or all there is to make. Raises GraderFault if its process is lost."""
+        if self._printer is None:
+            return
+        if wait and self._printer.left >= SAID_FROM:
+            print(f"still reading what is whose own: {self._printer.left} submissions left", file=sys.stderr)
+        made = self._printer.made(wait=wait)
+        while some := dict(itertools.islice(made, TREES_AT_A_TIME)):
+            self._ledger.put_prints(self._version, some)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        if self._printer is not None:
+            self._printer.close()
 
 
 def similarity(ledger: Ledger) -> Similarity:

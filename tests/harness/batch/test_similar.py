@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import sqlite3
 import time
 from collections.abc import Callable
@@ -15,12 +16,13 @@ import pytest
 
 from grader.batch import classbook, ledger
 from grader.batch.ledger import Ledger
-from grader.batch.similar import known, lex
+from grader.batch.similar import known, lex, printing
 from grader.batch.similar.own import Own, own
 from grader.batch.similar.pairs import THRESHOLD, Handed, pairs, threshold_for
-from grader.batch.similar.record import remember
+from grader.batch.similar.record import Remembering
 from grader.render import classpage, studentpage
 from grader.render.similar import Similarity
+from specs.outcomes import GraderFault
 
 from . import toy
 
@@ -397,8 +399,38 @@ def test_a_ledger_from_before_is_read_and_completed(
 def test_a_tree_that_is_gone_is_not_compared(copied_class: Path, tmp_path: Path, batch: Batch) -> None:
     batch(copied_class, tmp_path / "out")
     with Ledger(tmp_path / "out") as found:
-        remember(found, ["gone", ""])
+        with Remembering(found, ["gone", ""]) as prints:
+            prints.store(wait=True)
         assert "gone" not in found.prints("toy")
+
+
+def test_the_process_that_makes_fingerprints_may_be_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tree").mkdir()
+    monkeypatch.setattr(printing, "own", lambda *_: os._exit(7))
+    printer = printing.Printer([tmp_path / "tree"])
+    with pytest.raises(GraderFault, match=r"was lost \(exit code 7\), 1 trees before its end; run the same"):
+        list(printer.made(wait=True))
+    printer.close()
+
+
+def test_fingerprints_are_recorded_while_others_are_graded(
+    copied_class: Path, tmp_path: Path, batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded: list[tuple[bool, int]] = []
+    store = Remembering.store
+
+    def followed(self: Remembering, *, wait: bool = False) -> None:
+        time.sleep(0 if wait else 0.2)
+        store(self, wait=wait)
+        recorded.append((wait, len(self._ledger.prints("toy"))))
+
+    monkeypatch.setattr(Remembering, "store", followed)
+    batch(copied_class, tmp_path / "out")
+    *during, (waited, count) = recorded
+    assert waited
+    assert any(0 < known <= count for _, known in during)
 
 
 def test_a_small_share_of_much_is_chance() -> None:

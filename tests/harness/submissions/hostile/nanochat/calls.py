@@ -404,3 +404,11 @@ def patch_a_code():
 
     probes.tensor.__code__ = double.__code__
     return True
+
+
+def unwritten(size):
+    import torch
+
+    written = torch.full((size,), 5.0)
+    del written
+    return [torch.empty(size).unique().tolist(), torch.empty(size, dtype=torch.bfloat16).unique().tolist()]
