@@ -27,7 +27,9 @@ def property_seed(seed: int, property_id: str) -> int:
 def sow(law: Law, seed: int) -> None:
     """Make the next run of a property draw the inputs of `seed`."""
     if hasattr(law.check, "hypothesis"):  # one that draws nothing has nothing to sow
-        hypothesis.seed(property_seed(seed, law.id))(law.check)
+        own = property_seed(seed, law.id)
+        hypothesis.seed(own)(law.check)
+        law.dealer.begin(own)
 
 
 @contextlib.contextmanager

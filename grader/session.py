@@ -124,10 +124,7 @@ def run_all(law: Law, probe: Probe, seed: int) -> None:
 
 def run_case(law: Law, probe: Probe, case: dict[str, Any]) -> None:
     """Run a property on one input."""
-    if hasattr(law.check, "hypothesis"):
-        law.check.hypothesis.inner_test(probe=probe, **case)
-    else:
-        law.check(probe=probe)
+    law.replay(probe=probe, **case)
 
 
 def observe_run(law: Law, probe: Probe, run: Callable[[Probe], None]) -> Observation:

@@ -12,6 +12,7 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
+from specs.covering import Dealer
 from specs.probe import Probe
 
 SETTINGS = settings(
@@ -37,6 +38,10 @@ class Law:
     weight: float
     check: Callable[..., None]
     """The property itself: call it with a probe."""
+    replay: Callable[..., None]
+    """The property on given values: call it with a probe and those."""
+    dealer: Dealer
+    """What deals the small parameters; begin it before `check`."""
     case: dict[str, Any] = field(default_factory=dict)
     """The drawn values of the example that ran last: after a failure, the smallest that fails."""
 
@@ -51,7 +56,8 @@ def law(
     """Make a property of a function `(probe, **drawn)`.
 
     `examples` inputs are drawn from the strategies `drawn`, after each of `cases`, the boundaries that
-    are always tried. Its module names the criterion in `CRITERION`.
+    are always tried. Parameters with few values are dealt, so that every pair comes up soon
+    (`specs/covering.py`). Its module names the criterion in `CRITERION`.
     """
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
@@ -64,15 +70,25 @@ def law(
             record.case = values
             function(probe, **values)
 
+        @functools.wraps(function)
+        def dealt(probe: Probe, **values: Any) -> None:
+            used = dealer.deal(values)
+            try:
+                recorded(probe, **used)
+            except Exception:
+                dealer.failed(values, used)
+                raise
+
+        dealer = Dealer(drawn, cases)
         check: Callable[..., None] = recorded
         if drawn:
-            check = given(**drawn)(recorded)
+            check = given(**drawn)(dealt)
             for case in reversed(cases):
                 check = example(**case)(check)
             check = settings(SETTINGS, max_examples=examples)(check)
         elif cases:
             raise TypeError(f"{function.__name__} lists cases but draws nothing")
-        record = Law(f"{criterion}.{name}", criterion, title, weight, check)
+        record = Law(f"{criterion}.{name}", criterion, title, weight, check, recorded, dealer)
         check.law = record  # type: ignore[attr-defined]  # read back by laws_of
         return check
 

@@ -151,7 +151,11 @@ def test_a_refused_pass_leaves_the_cache_as_it_was(
 
 @law(
     examples=4,
-    cases=[{"seed": 0, "before": "float32", "after": "bfloat16", "slots": 8, "do": "insert"}],
+    cases=[
+        {"seed": 0, "before": before, "after": after, "slots": 8, "do": do}
+        for before, after in (("float32", "bfloat16"), ("bfloat16", "float32"))
+        for do in ("insert", "prefill")
+    ],
     seed=seeds,
     before=st.sampled_from(["float32", "bfloat16"]),
     after=st.sampled_from(["float32", "bfloat16"]),
