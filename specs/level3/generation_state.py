@@ -6,6 +6,8 @@ and no tool is called; so bugs of attention, caches, tokenizers and tools do not
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from hypothesis import strategies as st
 
@@ -168,19 +170,28 @@ def test_options_of_generate_have_their_order(probe: Probe, prompt: list[int], s
     expect_equal(got["in order"], got["named"], "what comes of options in their order, against by name")
 
 
-@law(examples=4, prompt=prompts, num_samples=row_counts, seed=seeds)
-def test_columns_stay_as_they_came(probe: Probe, prompt: list[int], num_samples: int, seed: int) -> None:
+@law(examples=4, prompt=prompts, num_samples=row_counts, ends=st.booleans(), seed=seeds)
+def test_columns_stay_as_they_came(
+    probe: Probe, prompt: list[int], num_samples: int, ends: bool, seed: int
+) -> None:
     """What generate yielded stays as it is: whoever collects the columns has them all, each its own.
 
-    Kills: one list that is filled anew for each column, or one of masks.
+    Half of the time rows end at different columns, so that the masks differ, too. Kills: one list that is
+    filled anew for each column, or one of masks.
     """
+    script: dict[str, Any] = {"choices": 4, "ids": TEXT_IDS}
+    if ends:
+        logits = np.full(SIZE, -1e4)
+        logits[[48, 49, 50, BOS]] = 0.0
+        script = {"logits": logits}
     got = probe(
         "generation.kept",
         prompt=prompt,
-        script={"choices": 4, "ids": TEXT_IDS},
-        options={"num_samples": num_samples, "max_tokens": 6, "seed": seed},
+        script=script,
+        options={"num_samples": 6 if ends else num_samples, "max_tokens": 6, "seed": seed},
     )
-    expect_equal(len(full_columns(got["came"], num_samples)), 6, "the number of columns, max_tokens=6")
+    if not ends:
+        expect_equal(len(full_columns(got["came"], num_samples)), 6, "the number of columns, max_tokens=6")
     for name in ("tokens", "masks"):
         expect_equal(got["is"][name], got["came"][name], f"the {name} collected, against those that came")
 

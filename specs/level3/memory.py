@@ -87,7 +87,8 @@ def histories(draw: st.DrawFn) -> Steps:
     steps: Steps = []
     for _ in range(draw(st.integers(1, 4))):
         if draw(st.booleans()):
-            steps.append(("prefill", draw(st.sampled_from([1, 5, 64, 100, 129]))))
+            source = draw(st.sampled_from(["prefill", "prefill from a cache made larger"]))
+            steps.append((source, draw(st.sampled_from([1, 5, 64, 100, 129]))))
         inserts = st.lists(st.sampled_from([1, 2, 30, 64, 65, 190]), max_size=4)
         steps += [("insert", tokens) for tokens in draw(inserts)]
         if draw(st.booleans()) or draw(st.booleans()):
@@ -103,6 +104,7 @@ def histories(draw: st.DrawFn) -> Steps:
         {"seq_len": 64, "rows": 2, "steps": [("insert", 65), ("insert", 200), ("reset", 0), ("insert", 1)]},
         {"seq_len": 32, "rows": 3, "steps": [("prefill", 20), ("insert", 1), ("reset", 0), ("prefill", 32)]},
         {"seq_len": 1, "rows": 2, "steps": [("prefill", 100), *[("insert", 1)] * 70, ("reset", 0)]},
+        {"seq_len": 64, "rows": 2, "steps": [("prefill from a cache made larger", 10), ("insert", 1)]},
     ],
     seq_len=small_capacities,
     rows=st.integers(1, 3),
@@ -112,7 +114,7 @@ def test_every_history_stays_within_the_bound(probe: Probe, seq_len: int, rows: 
     """After any inserts, resets and prefills, a cache holds at most twice the slots of what it holds now.
 
     Kills: growth by twice the need, a reset that keeps what has grown, a prefill that keeps the cache
-    it copied from, storage kept from before a reset beside that from after it.
+    it copied from or copies its empty slots, storage kept from before a reset beside that from after it.
     """
     shape = Shape(seq_len, batch_size=rows, num_heads=2)
     check_history(history_of(probe, shape, steps), shape, steps)

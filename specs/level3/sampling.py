@@ -252,17 +252,19 @@ def test_the_seed_decides(probe: Probe, temperature: float, top_k: int | None, s
     width=st.sampled_from([3, 8, 50]),
     temperature=st.sampled_from([0.0, 0.25, 1.0, 3.0]),
     top_k=st.sampled_from([None, 1, 2, 7, 100]),
+    below=st.sampled_from([0.0, 5e4, 1e6]),
     seed=seeds,
 )
 def test_minus_infinity_is_never_drawn(
-    probe: Probe, width: int, temperature: float, top_k: int | None, seed: int
+    probe: Probe, width: int, temperature: float, top_k: int | None, below: float, seed: int
 ) -> None:
     """A token whose logit is minus infinity is never drawn, not even when top-k has room for it.
 
-    Kills: NaN from minus infinity, candidates filled up with excluded tokens.
+    All other logits may be far below zero, too. Kills: NaN from minus infinity, candidates filled up with
+    excluded tokens, a large negative number that stands for minus infinity.
     """
     random = np.random.default_rng(seed)
-    logits = spaced(seed, 200, width, gap=0.1)
+    logits = spaced(seed, 200, width, gap=0.1) - np.float32(below)
     excluded = random.random((200, width)) < 0.6
     excluded[np.arange(200), random.integers(0, width, 200)] = False
     logits[excluded] = -np.inf
@@ -270,7 +272,8 @@ def test_minus_infinity_is_never_drawn(
     drawn = np.array(ids_of(got, 200))
     for row in np.flatnonzero(~((drawn >= 0) & (drawn < width)) | excluded[np.arange(200), drawn % width]):
         broken(
-            f"row {row} got id {drawn[row]} at temperature {temperature} with top_k={top_k}; "
+            f"row {row} got id {drawn[row]} of logits near {-below:g} at temperature {temperature} with "
+            f"top_k={top_k}; "
             f"only {np.flatnonzero(~excluded[row]).tolist()} are above minus infinity"
         )
 

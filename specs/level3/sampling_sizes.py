@@ -44,6 +44,34 @@ def test_a_large_top_k_is_a_limit_too(probe: Probe, seed: int, top_k: int, tempe
 
 @law(
     examples=2,
+    cases=[{"seed": 0, "size": 1e7, "temperature": 1e-3, "top_k": None}],
+    seed=seeds,
+    size=st.sampled_from([1e6, 1e7, -1e7]),
+    temperature=st.sampled_from([1e-3, 1.0]),
+    top_k=st.sampled_from([None, 3]),
+)
+def test_large_logits_are_drawn_by_their_differences(
+    probe: Probe, seed: int, size: float, temperature: float, top_k: int | None
+) -> None:
+    """Of logits near ten million those that are equal are equally likely, and others by their differences.
+
+    Kills: noise that drowns in the logits, sums in which the differences are rounded away.
+    """
+    # Whole numbers of this size are exact in float32; divided by 0.001 first, only equal ones stay so.
+    steps = [0.0, 0.0, 0.0, -40.0] if temperature < 1 else [1.0, 0.0, 0.0, -2.0]
+    logits = np.float32(size) + np.random.default_rng(seed).permutation(steps).astype(np.float32)
+    (got,) = probe(
+        "sampling.draw_repeated", logits=logits, rows=4000, seed=seed, temperature=temperature, top_k=top_k
+    )
+    expect_distribution(
+        ids_of(got, 4000),
+        sampling.probabilities(logits.tolist(), temperature, top_k),
+        f"4,000 draws from {logits.tolist()} at temperature {temperature:g} with top_k={top_k}",
+    )
+
+
+@law(
+    examples=2,
     cases=[{"seed": 0, "size": 2}, {"seed": 0, "size": 50}],
     seed=seeds,
     size=st.sampled_from([3, 5, 12, 30]),

@@ -12,7 +12,8 @@ BOOKKEEPING = 2048
 """Bytes that a cache may hold besides keys and values: a position, a length for each row."""
 
 Step = tuple[str, int]
-"""What is done to a cache: ("insert", tokens), ("reset", 0) or ("prefill", tokens)."""
+"""What is done to a cache: ("insert", tokens), ("reset", 0) or ("prefill", tokens); or
+("prefill from a cache made larger", tokens)."""
 
 
 @dataclass(frozen=True)

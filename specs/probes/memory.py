@@ -30,6 +30,8 @@ LARGEST_GROWTH_STEP = 1024
 ORDINARY = ord("a")
 """The token that scripted generations consist of: it ends nothing and calls nothing."""
 
+LARGER = "prefill from a cache made larger"
+
 Held = tuple[int, int | None]
 
 
@@ -38,7 +40,8 @@ def cache_history(shape: dict[str, Any], steps: list[list[Any]]) -> dict[str, An
     """Return the bytes that one cache holds, new and after each step, and its growth step.
 
     A step is ["insert", tokens], ["reset", 0], or ["prefill", tokens], which fills a cache of one row and
-    copies it into all rows. Nothing but the cache outlives a step.
+    copies it into all rows; or ["prefill from a cache made larger", tokens], the same where that other cache
+    begins with more slots. Nothing but the cache outlives a step.
     """
     with Meter(device=torch_device()) as meter:
         cache = new_cache(shape)
@@ -50,6 +53,8 @@ def cache_history(shape: dict[str, Any], steps: list[list[Any]]) -> dict[str, An
                 cache.reset()
             else:
                 one_row = {**shape, "batch_size": 1}
+                if do == LARGER:
+                    one_row["seq_len"] = 16 * (shape["seq_len"] + tokens)
                 one = new_cache(one_row)
                 insert(one, one_row, tokens)
                 cache.prefill(one)
