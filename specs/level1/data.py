@@ -265,7 +265,7 @@ def test_texts_reach_the_stream_as_they_are(probe: Probe) -> None:
 
 
 @law(
-    examples=3,
+    examples=12,
     cases=[{"number": 70, "length": 3}, {"number": 200, "length": 0}],
     number=st.integers(60, 300),
     length=st.integers(0, 12),

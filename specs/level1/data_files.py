@@ -260,7 +260,7 @@ def test_both_parts_can_be_iterated_anew(
         expect_equal(got, want[name], f"the texts for {name} of four iterations that take turns")
 
 
-@law(examples=2, every=st.integers(2, 6), number=st.integers(1, 5))
+@law(examples=25, every=st.integers(2, 6), number=st.integers(1, 5))
 def test_a_split_reads_what_it_needs(probe: Probe, every: int, number: int) -> None:
     """Splitting texts without end is possible: they are read as they are needed.
 
@@ -289,7 +289,7 @@ AHEAD = 64
 """Texts that a split may have read ahead; the contract gives the loader as many."""
 
 
-@law(cases=[{"every": every} for every in (1, 0, -1, -2, -20)], examples=2, every=st.integers(-20, 1))
+@law(cases=[{"every": every} for every in (1, 0, -1, -2, -20)], examples=18, every=st.integers(-20, 1))
 def test_a_split_that_leaves_nothing_is_refused(probe: Probe, every: int) -> None:
     """`every` below 2 is a ValueError that names it.
 

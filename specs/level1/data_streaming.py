@@ -78,7 +78,7 @@ def repeated_needed(lengths: list[int], ids: int, rank: int, world_size: int) ->
     return epochs * len(lengths) + stream.texts_needed(lengths, rest, rank, world_size)
 
 
-@law(examples=2, cases=[{"world_size": 3, "rank": 1}], world_size=st.integers(2, 4), rank=st.integers(0, 1))
+@law(examples=5, cases=[{"world_size": 3, "rank": 1}], world_size=st.integers(2, 4), rank=st.integers(0, 1))
 def test_a_rank_reads_no_further_either(probe: Probe, world_size: int, rank: int) -> None:
     """A rank of several reads no further than 64 documents of its own beyond what a batch needs.
 
@@ -176,7 +176,7 @@ def test_arguments_without_sense_are_refused(probe: Probe, wrong: dict[str, Any]
     )
 
 
-@law(examples=3, documents=corpora, wrong=st.sampled_from(WRONG))
+@law(examples=11, documents=corpora, wrong=st.sampled_from(WRONG))
 def test_a_refusal_changes_nothing(probe: Probe, documents: list[str], wrong: dict[str, Any]) -> None:
     """After arguments were refused, the same texts and tokenizer serve another loader as ever.
 

@@ -62,7 +62,7 @@ def test_decoding_gives_the_text_back(probe: Probe, learning: Learning, text: st
     expect_equal(answer["again"][0], answer["ids"][0], f"encode({quoted(text)}) once more")
 
 
-@law(examples=1, cases=[{"learning": learning} for learning in (MERGING, FEW)], learning=learnings)
+@law(examples=2, cases=[{"learning": learning} for learning in (MERGING, FEW)], learning=learnings)
 def test_every_kind_of_character_comes_back(probe: Probe, learning: Learning) -> None:
     """Some thousand characters, assigned or not, come back one by one and side by side.
 

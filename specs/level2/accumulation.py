@@ -116,7 +116,7 @@ def test_an_ignored_micro_batch_changes_nothing(probe: Probe, seed: int, sizes: 
 
 
 @law(
-    examples=4,
+    examples=5,
     cases=[{"seed": 0, "count": count, "grad_clip": clip} for count in (1, 2) for clip in (None, 1.0)],
     seed=seeds,
     count=st.integers(1, 3),

@@ -84,7 +84,7 @@ def test_a_large_gradient_is_scaled_to_the_limit(
 
 
 @law(
-    examples=10,
+    examples=13,
     cases=[
         {"seed": 0, "sizes": [(1, 4, 1), (2, 4, 6)], "limit": limit, "scale": scale}
         for limit, scale in ((1.1, 1.0), (100.0, 1.0), (None, 1.0), (None, 30.0), (None, 1e5))

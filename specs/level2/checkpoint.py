@@ -119,7 +119,7 @@ def test_what_was_there_before_does_not_matter(
     check_resumed(probe, seed, recipe, before, after, stepped)
 
 
-@law(examples=5, seed=seeds, recipe=recipes, before=st.integers(1, 3))
+@law(examples=12, seed=seeds, recipe=recipes, before=st.integers(1, 3))
 def test_a_checkpoint_is_what_is_in_its_directory(probe: Probe, seed: int, recipe: str, before: int) -> None:
     """A checkpoint that is copied to another directory is as good as it was.
 
@@ -128,7 +128,7 @@ def test_a_checkpoint_is_what_is_in_its_directory(probe: Probe, seed: int, recip
     check_resumed(probe, seed, recipe, before, 2, stepped=1, moved=True)
 
 
-@law(examples=8, seed=seeds, recipe=recipes, before=st.integers(1, 3), stepped=st.integers(0, 2))
+@law(examples=14, seed=seeds, recipe=recipes, before=st.integers(1, 3), stepped=st.integers(0, 2))
 def test_learning_rates_come_back(probe: Probe, seed: int, recipe: str, before: int, stepped: int) -> None:
     """Every group has the learning rate that it was saved with, and its initial one beside it.
 
@@ -194,7 +194,7 @@ def test_step_and_data_state_come_back(probe: Probe, saves: list[dict[str, Any]]
 
 
 @law(
-    examples=6,
+    examples=7,
     cases=[{"seed": 0, "recipe": "two", "count": 2, "separate": False}],
     seed=seeds,
     recipe=recipes,
@@ -228,7 +228,7 @@ def test_what_was_saved_stays(probe: Probe, seed: int, recipe: str, count: int, 
             expect_parameters(answer["later"], later, f"trained on from save {number + 1} of {count}")
 
 
-@law(examples=5, seed=seeds, recipe=recipes, training_mode=st.booleans())
+@law(examples=8, seed=seeds, recipe=recipes, training_mode=st.booleans())
 def test_saving_and_loading_leave_no_traces(
     probe: Probe, seed: int, recipe: str, training_mode: bool
 ) -> None:

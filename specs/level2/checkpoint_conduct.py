@@ -36,7 +36,7 @@ OTHER_OPTIONS: dict[str, dict[str, Any]] = {
 
 
 @law(
-    examples=6,
+    examples=15,
     cases=[{"seed": 0, "recipe": recipe, "before": 1, "after": 2, "stepped": 1} for recipe in RECIPES],
     seed=seeds,
     recipe=recipes,
@@ -88,7 +88,7 @@ def test_a_large_parameter_comes_back_to_the_last_digit(probe: Probe, seed: int)
 
 
 @law(
-    examples=5,
+    examples=11,
     cases=[{"seed": 0, "recipe": "AdamW", "before": 1}],
     seed=seeds,
     recipe=recipes,
@@ -116,7 +116,7 @@ def test_parameters_go_by_their_names(probe: Probe, seed: int, recipe: str, befo
 
 
 @law(
-    examples=5,
+    examples=9,
     cases=[{"seed": 0, "recipe": "two", "refused": refused} for refused in ("missing", "empty", "another")],
     seed=seeds,
     recipe=recipes,

@@ -114,7 +114,7 @@ def test_padding_is_never_learned(probe: Probe, made: list[Row], batch_size: int
 
 
 @law(
-    examples=15,
+    examples=17,
     cases=[
         {"made": [([5 + n, 6, 7], [0, 1, 1]) for n in range(5)], "batch_size": size, "form": "list"}
         for size in (1, 2, 5, 8)
@@ -283,7 +283,7 @@ def test_conversations_are_not_changed(probe: Probe, made: list[Row], batch_size
 
 
 @law(
-    examples=3,
+    examples=22,
     cases=[{"batch_size": 0, "conversations": 3}, {"batch_size": -1, "conversations": 1}],
     batch_size=st.integers(-5, 0),
     conversations=st.integers(1, 4),

@@ -23,7 +23,7 @@ def test_importing_fine_tuning_changes_nothing(probe: Probe) -> None:
     expect_import_without_traces(probe, "nanochat.sft")
 
 
-@law(examples=2, cases=[{"batch_size": 2}], batch_size=st.integers(1, 4))
+@law(examples=3, cases=[{"batch_size": 2}], batch_size=st.integers(1, 4))
 def test_batches_change_no_setting(probe: Probe, batch_size: int) -> None:
     """Making batches changes no setting that all of the process share.
 

@@ -129,7 +129,7 @@ def test_the_first_token_of_an_answer_is_learned_where_it_begins(probe: Probe, t
 
 
 @law(
-    examples=10,
+    examples=24,
     talks=st.lists(conversations(), min_size=2, max_size=6),
     batch_size=st.integers(1, 6),
     max_tokens=st.sampled_from([5, 9, 14, 2048]),

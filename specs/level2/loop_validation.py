@@ -74,7 +74,7 @@ def test_it_happens_after_the_steps_that_it_is_due(
 
 
 @law(
-    examples=8,
+    examples=9,
     cases=[{"seed": 0, "num_steps": 4, "every": 1}],
     seed=seeds,
     num_steps=st.integers(1, 5),

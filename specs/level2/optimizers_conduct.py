@@ -23,7 +23,7 @@ def test_importing_the_optimizers_changes_nothing(probe: Probe) -> None:
     expect_import_without_traces(probe, "nanochat.optim")
 
 
-@law(examples=2, cases=[{"model": MODELS[0]}], model=models)
+@law(examples=6, cases=[{"model": MODELS[0]}], model=models)
 def test_optimizers_change_no_setting(probe: Probe, model: Config) -> None:
     """Making optimizers and stepping change no setting that all of the process share.
 
@@ -34,7 +34,7 @@ def test_optimizers_change_no_setting(probe: Probe, model: Config) -> None:
 
 
 @law(
-    examples=6,
+    examples=22,
     cases=[
         {"model": MODELS[0], "frozen": frozen} for frozen in ("transformer.wte", "transformer.h", "lm_head")
     ],

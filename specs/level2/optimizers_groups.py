@@ -178,7 +178,7 @@ def test_every_parameter_moves_as_its_optimizer_should(
             expect_step(kind, after[name], start, wanted, each, step, name, " of setup_optimizers")
 
 
-@law(examples=4, seed=seeds, model=models)
+@law(examples=6, seed=seeds, model=models)
 def test_making_optimizers_changes_nothing(probe: Probe, seed: int, model: Config) -> None:
     """Making optimizers leaves the parameters, their gradients and the mode of the model as they were.
 

@@ -64,7 +64,7 @@ def test_each_group_has_its_own_options(probe: Probe, seed: int, kind: str, step
     expect_paths(kind, got, begins, given, options)
 
 
-@law(examples=8, seed=seeds, kind=kinds, steps=st.integers(2, 5), grouped=st.booleans())
+@law(examples=9, seed=seeds, kind=kinds, steps=st.integers(2, 5), grouped=st.booleans())
 def test_the_learning_rate_is_read_at_each_step(
     probe: Probe, seed: int, kind: str, steps: int, grouped: bool
 ) -> None:
@@ -165,7 +165,7 @@ def test_a_missing_gradient_is_no_step(probe: Probe, seed: int, kind: str, missi
 
 
 @law(
-    examples=10,
+    examples=20,
     cases=[{"seed": 0, "kind": "AdamW", "before": 3, "after": 2, "grouped": True}],
     seed=seeds,
     kind=kinds,
@@ -204,7 +204,7 @@ def test_a_loaded_state_goes_on_where_it_was(
     expect_paths(kind, got, begins, given, options, skip=before, what=" with a loaded state")
 
 
-@law(examples=6, seed=seeds, kind=kinds, steps=st.integers(1, 4))
+@law(examples=8, seed=seeds, kind=kinds, steps=st.integers(1, 4))
 def test_optimizers_do_not_meet(probe: Probe, seed: int, kind: str, steps: int) -> None:
     """Two optimizers that step in turn move their parameters as each would alone.
 

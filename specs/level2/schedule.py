@@ -91,7 +91,7 @@ def test_warm_up_rises_to_one_from_the_first_step(probe: Probe, num_steps: int, 
 
 
 @law(
-    examples=15,
+    examples=32,
     cases=[
         {"num_steps": 10, "ratio": 0.2, "final": 0.0},
         {"num_steps": 100, "ratio": 0.3, "final": 0.1},
@@ -289,7 +289,7 @@ def test_its_arguments_have_names_order_and_defaults(probe: Probe, step: int, nu
 
 
 @law(
-    examples=6,
+    examples=22,
     cases=[
         {"step": 0, "warmup": 0.7, "warmdown": 0.6},
         {"step": 3, "warmup": -0.1, "warmdown": 0.2},

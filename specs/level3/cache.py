@@ -105,7 +105,7 @@ def test_cached_logits_match_the_oracle(probe: Probe, shape: Config, seed: int, 
 
 
 @law(
-    examples=4,
+    examples=6,
     cases=[{"seed": 0, "n_layer": 2, "length": 70}],
     seed=seeds,
     n_layer=st.integers(1, 2),

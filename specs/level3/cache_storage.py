@@ -55,7 +55,7 @@ def test_the_position_counts_what_every_layer_holds(
 
 
 @law(
-    examples=15,
+    examples=16,
     cases=[
         {"layers": 2, "rows": 2, "heads": 2, "chunks": [1, 2, 1], "seed": 0, "slots": 2, "dtype": "float32"}
     ],
@@ -197,7 +197,7 @@ RIGHT = {"rows": 2, "heads": 3, "head_dim": 4, "layers": 1}
 
 
 @law(
-    examples=8,
+    examples=15,
     cases=[
         *(
             {"which": which, "wrong": wrong, "held": 0, "dtype": "float32"}
@@ -246,7 +246,7 @@ OTHER_SHAPES: list[dict[str, int]] = [
 
 
 @law(
-    examples=6,
+    examples=24,
     # Each of them alone: a cache that is not empty is refused for another reason.
     cases=[
         {"wrong": {}, "held": 5, "tokens": 3},
@@ -275,7 +275,7 @@ def test_a_copy_that_does_not_fit_is_refused(
     )
 
 
-@law(examples=2, held=st.sampled_from([1, 5, 70]))
+@law(examples=3, held=st.sampled_from([1, 5, 70]))
 def test_a_cache_is_no_prompt_of_its_own(probe: Probe, held: int) -> None:
     """A cache of one row that holds tokens refuses to be filled from itself, as from any other.
 

@@ -57,7 +57,7 @@ def test_arithmetic_is_pythons(probe: Probe, seed: int, pad: str) -> None:
 
 
 @law(
-    examples=10,
+    examples=29,
     symbol=st.sampled_from(["/", "//", "%"]),
     zero=st.sampled_from(["0", "0.0", "(5 - 5)", "(0 * 7)", "(1.5 - 1.5)", "'abc'.count('d')"]),
     before=st.sampled_from(["", "1 + ", "0 * ", "-"]),
@@ -160,7 +160,7 @@ def test_count_is_pythons(
     expect_equal(outcome(probe, expression), text.count(part), f"use_calculator({expression!r})")
 
 
-@law(examples=4, other=st.sampled_from(["a", "é", "日"]), quote=quotes, many=st.integers(1, 3))
+@law(examples=9, other=st.sampled_from(["a", "é", "日"]), quote=quotes, many=st.integers(1, 3))
 def test_every_character_counts(probe: Probe, other: str, quote: str, many: int) -> None:
     """In a string literal every printable character is just itself, and is counted as often as it is there.
 

@@ -34,7 +34,7 @@ from specs.streams import (
 CRITERION = "sampling"
 
 
-@law(examples=6, prompt=prompts, num_samples=row_counts, temperature=st.sampled_from([0.0, 1.0]), seed=seeds)
+@law(examples=8, prompt=prompts, num_samples=row_counts, temperature=st.sampled_from([0.0, 1.0]), seed=seeds)
 def test_a_column_is_a_list_of_one_id_a_row(
     probe: Probe, prompt: list[int], num_samples: int, temperature: float, seed: int
 ) -> None:
@@ -240,7 +240,7 @@ def test_each_row_ends_at_its_own_terminal(
     )
 
 
-@law(examples=8, length=st.integers(1, 5), num_samples=row_counts, terminal=st.sampled_from(TERMINALS))
+@law(examples=20, length=st.integers(1, 5), num_samples=row_counts, terminal=st.sampled_from(TERMINALS))
 def test_no_work_after_the_last_column(probe: Probe, length: int, num_samples: int, terminal: int) -> None:
     """After the last column the model is not run any more: all rows have ended, or max_tokens is reached.
 

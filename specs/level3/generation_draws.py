@@ -218,7 +218,7 @@ def test_the_seed_decides_the_text(
 
 
 @law(
-    examples=15,
+    examples=23,
     cases=[
         {"padding": 100, "temperature": 0.0, "top_k": None, "num_samples": 1, "seed": 0},
         {"padding": 1, "temperature": 1.0, "top_k": 3, "num_samples": 2, "seed": 0},
@@ -270,7 +270,7 @@ def test_an_id_that_no_token_has_is_never_sampled(
 
 
 @law(
-    examples=4,
+    examples=14,
     cases=[{"token": SIZE - 1, "padding": 0, "num_samples": 2, "top_k": None}],
     token=st.sampled_from([0, 255, 256, SIZE - 1]),
     padding=st.sampled_from([0, 1, 28]),

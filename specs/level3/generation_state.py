@@ -113,7 +113,7 @@ def test_an_engine_survives_a_refused_request(
 
 
 @law(
-    examples=6,
+    examples=8,
     prompt=prompts,
     num_samples=row_counts,
     temperature=st.sampled_from([0.0, 1.0]),
@@ -170,7 +170,7 @@ def test_options_of_generate_have_their_order(probe: Probe, prompt: list[int], s
     expect_equal(got["in order"], got["named"], "what comes of options in their order, against by name")
 
 
-@law(examples=4, prompt=prompts, num_samples=row_counts, ends=st.booleans(), seed=seeds)
+@law(examples=8, prompt=prompts, num_samples=row_counts, ends=st.booleans(), seed=seeds)
 def test_columns_stay_as_they_came(
     probe: Probe, prompt: list[int], num_samples: int, ends: bool, seed: int
 ) -> None:

@@ -158,7 +158,7 @@ def test_impossible_groups_are_refused(probe: Probe, pair: tuple[int, int]) -> N
     )
 
 
-@law(examples=6, n_head=st.integers(1, 8), seed=seeds)
+@law(examples=8, n_head=st.integers(1, 8), seed=seeds)
 def test_equal_head_counts_are_ordinary_attention(probe: Probe, n_head: int, seed: int) -> None:
     """With as many key/value heads as query heads, each query head reads its own.
 
@@ -244,7 +244,7 @@ def test_gradients_add_up_over_a_group(probe: Probe, pair: tuple[int, int], seed
         )
 
 
-@law(examples=8, pair=heads, seed=seeds, factor=st.sampled_from([0.5, 4.0]))
+@law(examples=16, pair=heads, seed=seeds, factor=st.sampled_from([0.5, 4.0]))
 def test_every_key_head_is_read(probe: Probe, pair: tuple[int, int], seed: int, factor: float) -> None:
     """Changing any single key head changes the output of attention.
 

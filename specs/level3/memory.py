@@ -23,7 +23,7 @@ small_capacities = st.sampled_from([1, 4, 17, 63, 64, 65, 128])
 
 
 @law(
-    examples=10,
+    examples=12,
     cases=[
         {"layers": 1, "rows": 1, "heads": 1, "head_dim": 8, "tokens": 1, "room": 1, "dtype": "float32"},
         {"layers": 3, "rows": 2, "heads": 4, "head_dim": 16, "tokens": 64, "room": 130, "dtype": "bfloat16"},
@@ -99,7 +99,7 @@ def histories(draw: st.DrawFn) -> Steps:
 
 
 @law(
-    examples=15,
+    examples=19,
     cases=[
         {"seq_len": 64, "rows": 2, "steps": [("insert", 65), ("insert", 200), ("reset", 0), ("insert", 1)]},
         {"seq_len": 32, "rows": 3, "steps": [("prefill", 20), ("insert", 1), ("reset", 0), ("prefill", 32)]},
@@ -148,7 +148,7 @@ def test_reset_gives_grown_memory_back(probe: Probe, seq_len: int, chunks: list[
 
 
 @law(
-    examples=4,
+    examples=10,
     cases=[{"layers": 8, "tokens": 96, "dtype": "float32"}],
     layers=st.integers(8, 12),
     tokens=st.integers(64, 128),
@@ -164,7 +164,7 @@ def test_insert_copies_no_more_than_a_layer(probe: Probe, layers: int, tokens: i
 
 
 @law(
-    examples=4,
+    examples=10,
     cases=[{"layers": 8, "tokens": 96, "dtype": "float32"}],
     layers=st.integers(8, 12),
     tokens=st.integers(64, 128),

@@ -33,7 +33,7 @@ MEBIBYTE = 2**20
 
 
 @law(
-    examples=2,
+    examples=5,
     cases=[{"rows": 2, "n_head": 8, "n_kv_head": 1}],
     rows=st.integers(1, 3),
     n_head=st.sampled_from([6, 8]),
@@ -138,7 +138,7 @@ def test_generating_again_adds_nothing(probe: Probe, seed: int) -> None:
         )
 
 
-@law(examples=2, rows=st.sampled_from([[1, 6], [1, 6, 1, 8], [2, 9]]))
+@law(examples=3, rows=st.sampled_from([[1, 6], [1, 6, 1, 8], [2, 9]]))
 def test_a_finished_generation_holds_nothing(probe: Probe, rows: list[int]) -> None:
     """After a generation of many rows no more is held than after one of few: its cache has gone with it.
 

@@ -82,7 +82,7 @@ def test_training_mode_computes_the_same(
 
 
 @law(
-    examples=6,
+    examples=12,
     cases=[{"seed": 0, "part": "wte", "factor": 0.005}],
     seed=seeds,
     part=st.sampled_from(["wte", "c_q", "c_k"]),
@@ -111,7 +111,7 @@ def test_short_vectors_are_normalised_like_long_ones(
     )
 
 
-@law(examples=2, n_layer=st.integers(1, 2), how=st.sampled_from(["plain", "meta"]))
+@law(examples=4, n_layer=st.integers(1, 2), how=st.sampled_from(["plain", "meta"]))
 def test_making_a_model_changes_no_setting(probe: Probe, n_layer: int, how: str) -> None:
     """Making a model may draw from torch's generator, and changes nothing else that everybody shares.
 

@@ -136,7 +136,9 @@ def traces(parameters: Arrays, recipe: Recipe, gradients: list[Arrays], training
             ("loading", second, lambda: load(directory / "run", second)),
         ):
             training.model.train(training_mode)
-            training.model.get_parameter(FROZEN).requires_grad_(False)
+            # Another one where it is loaded than where it was saved.
+            frozen = FROZEN if what == "saving" else next(name for name in parameters if name != FROZEN)
+            training.model.get_parameter(frozen).requires_grad_(False)
             held = dict(training.model.named_parameters())
             before = training.parameters(), training.memory(), training.rates(), gradients_of(training)
             # Moved on first: a submission that seeds them would not change what an earlier call has seeded.
@@ -149,7 +151,7 @@ def traces(parameters: Arrays, recipe: Recipe, gradients: list[Arrays], training
                 changed.append(f"{what}: the mode of the model")
             if any(held[name] is not now for name, now in training.model.named_parameters()):
                 changed.append(f"{what}: parameters replaced by others, which the optimizers do not know")
-            if frozen_of(training) != [FROZEN]:
+            if frozen_of(training) != [frozen]:
                 changed.append(f"{what}: whether a parameter is trained")
             if what == "saving":
                 after = training.parameters(), training.memory(), training.rates(), gradients_of(training)

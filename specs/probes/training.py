@@ -150,12 +150,13 @@ def loss_of(
     form: str = "list",
     more: list[Any] | None = None,
     times: int = 1,
+    dtype: str = "float32",
 ) -> dict[str, Any]:
     """Return the loss that `evaluate` finds, and what it changed; `more` stands behind inputs and targets.
 
     The first batch, one object, comes `times` times.
     """
-    model = SmallModel(weights, dropout)
+    model = SmallModel(weights, dropout).to(getattr(torch, dtype))
     evaluate = imported("nanochat.train").evaluate
     counted = Counted(pairs, tuple(more or ()), times)
     return evaluated(model, counted, training, form, lambda batches: evaluate(model, batches))
@@ -172,9 +173,10 @@ def bits_per_byte(
     as_tensor: bool = False,
     more: list[Any] | None = None,
     times: int = 1,
+    dtype: str = "float32",
 ) -> dict[str, Any]:
     """Return the bits for each byte that `evaluate_bits_per_byte` finds, and what it changed."""
-    model = SmallModel(weights, dropout)
+    model = SmallModel(weights, dropout).to(getattr(torch, dtype))
     measure = imported("nanochat.train").evaluate_bits_per_byte
     sizes = torch.tensor(token_bytes, device=model.get_device()) if as_tensor else list(token_bytes)
     counted = Counted(pairs, tuple(more or ()), times)

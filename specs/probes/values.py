@@ -23,7 +23,8 @@ def values(answer: Any, what: str) -> NDArray[Any]:
     """Return a tensor's values as a NumPy array, bfloat16 as float32; TypeError if it is no tensor."""
     if not isinstance(answer, torch.Tensor):
         raise TypeError(f"{what} must be a torch.Tensor, got {type(answer).__name__}")
-    detached = answer.detach().to("cpu")
+    # Copied before NumPy sees it: memory that has an array can never be resized, and this may be a cache's.
+    detached = answer.detach().to("cpu", copy=True)
     if detached.dtype == torch.bfloat16:
         detached = detached.float()
     return np.array(detached.contiguous().numpy())

@@ -48,7 +48,7 @@ def judged(level: int) -> dict[str, dict[str, str]]:
 def test_every_property_has_a_program_that_breaks_it(level: int) -> None:
     every = {law.id for law in levels.load_laws(levels.read(level)).laws}
     named = {law for bug in catalogue.load(level) for law in bug.expected}
-    assert every - named == set(programs(level))
+    assert every - named <= set(programs(level)) <= every
 
 
 @pytest.mark.slow
