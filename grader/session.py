@@ -19,6 +19,7 @@ from grader.describe import describe_case, describe_comparison, printable
 from grader.levels import Level
 from grader.report import Verdict
 from grader.seeding import has_cases, make_repeatable, sow, without_cases
+from grader.smaller import smaller
 from grader.verdict import Observation
 from specs.law import Law
 from specs.outcomes import (
@@ -100,14 +101,38 @@ def observe(law: Law, probe: Probe, seed: int) -> Observation:
     observation = observe_once(law, probe, seed)
     # An error without a traceback is a process that died: a second try would cost a new one.
     raised = observation.verdict == "error" and observation.traceback
-    if has_cases(law) and (raised or observation.verdict == "failed"):
+    if not (raised or observation.verdict == "failed"):
+        return observation
+    if has_cases(law):
         case = law.case
         with without_cases(law):
-            smaller = observe_once(law, probe, seed)
-        if smaller.verdict == observation.verdict:
-            return replace(smaller, seconds=observation.seconds + smaller.seconds)
-        law.case = case
-    return observation
+            again = observe_once(law, probe, seed)
+        if again.verdict == observation.verdict:
+            observation = replace(again, seconds=observation.seconds + again.seconds)
+        else:
+            law.case = case
+            return observation
+    return with_smaller_case(law, probe, observation)
+
+
+def with_smaller_case(law: Law, probe: Probe, first: Observation) -> Observation:
+    """Return what is observed of the smallest input with the same verdict, which becomes the law's case."""
+    found, seconds, died = first, 0.0, False
+
+    def fails(case: dict[str, Any]) -> bool:
+        nonlocal found, seconds, died
+        if died:  # each further one might cost a whole limit
+            return False
+        observation = observe_run(law, probe, lambda watched: run_case(law, watched, case))
+        seconds += observation.seconds
+        if observation.verdict == first.verdict and bool(observation.traceback) == bool(first.traceback):
+            found = observation
+            return True
+        died = observation.verdict != "passed" and not observation.traceback
+        return False
+
+    law.case = smaller(law.case, law.dealer, fails)
+    return replace(found, seconds=first.seconds + seconds)
 
 
 def observe_once(law: Law, probe: Probe, seed: int) -> Observation:

@@ -54,7 +54,8 @@ class Dealer:
         self, drawn: Mapping[str, st.SearchStrategy[Any]], cases: Sequence[Mapping[str, Any]]
     ) -> None:
         every = {name: values_of(strategy) for name, strategy in drawn.items()}
-        self._values = {name: values for name, values in every.items() if values is not None}
+        self.values = {name: values for name, values in every.items() if values is not None}
+        """Of each small parameter, the simplest first."""
         self._cases = {repr(sorted(case.items())): self._row(case) for case in cases}
         self.begin(0)
 
@@ -72,7 +73,7 @@ class Dealer:
     def deal(self, drawn: dict[str, Any]) -> dict[str, Any]:
         """Return what to use for what was drawn: a boundary as it is, else small parameters dealt."""
         name = repr(sorted(drawn.items()))
-        if not self._values or name in self._cases:
+        if not self.values or name in self._cases:
             return drawn
         if name not in self._dealt:
             self._dealt[name] = self._of_new(drawn)
@@ -89,12 +90,12 @@ class Dealer:
             return self._next()
         # What Hypothesis draws first is the simplest: kept, it is what is shown of a bug that always shows.
         self._try(simplest)
-        return {name: drawn[name] for name in self._values}
+        return {name: drawn[name] for name in self.values}
 
     def _smaller(self, drawn: Mapping[str, Any]) -> dict[str, Any]:
         assert self._failed is not None
         then, used = self._failed
-        return {name: used[name] if same(drawn[name], then[name]) else drawn[name] for name in self._values}
+        return {name: used[name] if same(drawn[name], then[name]) else drawn[name] for name in self.values}
 
     def _next(self) -> dict[str, Any]:
         """Return values with the most pairs that no example had yet, no row twice until all were used."""
@@ -103,21 +104,21 @@ class Dealer:
         candidates = [row for row in self._candidates() if row not in self._tried] or [self._any_left()]
         row = max(candidates, key=lambda one: len(set(pairs(one)) - self._pairs))
         self._try(row)
-        return {name: values[i] for (name, values), i in zip(self._values.items(), row, strict=True)}
+        return {name: values[i] for (name, values), i in zip(self.values.items(), row, strict=True)}
 
     def _count(self) -> int:
         count = 1
-        for values in self._values.values():
+        for values in self.values.values():
             count *= len(values)
         return count
 
     def _candidates(self) -> list[Row]:
-        sizes = [len(values) for values in self._values.values()]
+        sizes = [len(values) for values in self.values.values()]
         return [tuple(map(self._chance.randrange, sizes)) for _ in range(CANDIDATES)]
 
     def _any_left(self) -> Row:
         """Return values that were not used: by chance alone the last of few would hardly ever be found."""
-        every = itertools.product(*(range(len(values)) for values in self._values.values()))
+        every = itertools.product(*(range(len(values)) for values in self.values.values()))
         return next(row for row in every if row not in self._tried)
 
     def _try(self, row: Row) -> None:
@@ -128,7 +129,7 @@ class Dealer:
         """Return which values a boundary has, None if one of them is none that is drawn."""
         found = [
             next((i for i, value in enumerate(values) if same(value, case[name])), None)
-            for name, values in self._values.items()
+            for name, values in self.values.items()
         ]
         return None if None in found else tuple(i for i in found if i is not None)
 

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
-from grader.session import observe
+from grader.session import observe, observe_run, run_case, with_smaller_case
 from specs.covering import values_of
 from specs.law import law
+from specs.outcomes import SubmissionTimeout
 
 CRITERION = "toy"
 seeds = st.integers(0, 2**32 - 1)
@@ -95,7 +96,7 @@ def test_a_seed_deals_the_same_again(fake: Any) -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_failure_becomes_small(fake: Any, seed: int) -> None:
-    """What fails is made smaller, and can be asked again; a value that was dealt may stay what it is."""
+    """What fails is made smaller, with the dealt values too, and can be asked again."""
 
     @law(examples=30, a=st.integers(0, 9), b=st.sampled_from(["w", "x", "y"]), n=st.integers(0, 10_000))
     def test_toy(probe: Any, a: int, b: str, n: int) -> None:
@@ -106,9 +107,32 @@ def test_a_failure_becomes_small(fake: Any, seed: int) -> None:
     record = test_toy.law  # type: ignore[attr-defined]  # set by @law
     observation = observe(record, fake(len_of), seed)
     assert observation.verdict == "failed"
-    assert record.case == {"a": record.case["a"], "b": "y", "n": 17}
-    with pytest.raises(AssertionError, match=f"{record.case['a']} y 17"):
+    assert record.case == {"a": 4, "b": "y", "n": 17}
+    with pytest.raises(AssertionError, match="4 y 17"):
         record.replay(probe=fake(len_of), **record.case)
+
+
+def test_making_smaller_ends_where_the_submission_dies(fake: Any) -> None:
+    """A smaller input that stops the process is no smaller failure, and is the last that is tried."""
+
+    @law(examples=30, a=st.integers(0, 9), n=seeds)
+    def test_toy(probe: Any, a: int, n: int) -> None:
+        """A toy law."""
+        probe("sum.of", a=a, n=n)
+        assert a != 9
+
+    def answer(a: int, n: int) -> int:
+        if a == 2:
+            raise SubmissionTimeout("no answer within 1 s")
+        return a + n
+
+    record, probe = test_toy.law, fake(answer)  # type: ignore[attr-defined]  # set by @law
+    record.case = {"a": 9, "n": 5}
+    first = observe_run(record, probe, lambda watched: run_case(record, watched, record.case))
+    assert first.verdict == "failed"
+    assert with_smaller_case(record, probe, first).message == first.message
+    assert record.case == {"a": 9, "n": 5}
+    assert [a for a, _ in probe.asked] == [9, 0, 1, 2]
 
 
 def test_the_simplest_input_is_tried_as_it_is(fake: Any) -> None:

@@ -108,7 +108,7 @@ def form(name: str, **changes: Any) -> list[dict[str, Any]]:
     ],
 )
 def test_a_wrong_form_is_rejected(name: str, changes: dict[str, Any]) -> None:
-    law = data.test_batches_have_the_contracts_form.hypothesis.inner_test  # type: ignore[attr-defined]  # Hypothesis's
+    law = data.test_batches_have_the_contracts_form.law.replay  # type: ignore[attr-defined]  # set by @law
     law(Scripted(lambda *_, **__: form("inputs")), documents=["a"], size=(2, 3))
     with pytest.raises(LawBroken):
         law(Scripted(lambda *_, **__: form(name, **changes)), documents=["a"], size=(2, 3))
@@ -117,7 +117,7 @@ def test_a_wrong_form_is_rejected(name: str, changes: dict[str, Any]) -> None:
 @pytest.mark.parametrize("overlap", [0, 1, 2])
 def test_ranks_that_overlap_or_leave_something_out_are_rejected(overlap: int) -> None:
     """Two ranks of which the second reads its share, the first one's, or everything."""
-    law = data_ranks.test_all_ranks_read_every_document_once_an_epoch.hypothesis.inner_test  # type: ignore[attr-defined]  # Hypothesis's
+    law = data_ranks.test_all_ranks_read_every_document_once_an_epoch.law.replay  # type: ignore[attr-defined]  # set by @law
 
     def answer(_: str, *, setup: datastreams.Setup, number: int, stride: list[int]) -> list[Answer]:
         del stride
@@ -141,7 +141,7 @@ def test_ranks_that_overlap_or_leave_something_out_are_rejected(overlap: int) ->
     ],
 )
 def test_states_that_change_are_rejected(name: str, change: dict[str, Any]) -> None:
-    law = data_resume.test_a_state_stays_as_it_was.hypothesis.inner_test  # type: ignore[attr-defined]  # Hypothesis's
+    law = data_resume.test_a_state_stays_as_it_was.law.replay  # type: ignore[attr-defined]  # set by @law
     said = [json.dumps({"at": number}) for number in range(6)]
     answer = {"said": said, "at_the_end": said, "given": said[-1], **change}
     if name == "none":
@@ -152,7 +152,7 @@ def test_states_that_change_are_rejected(name: str, change: dict[str, Any]) -> N
 
 
 def test_a_state_that_json_cannot_hold_breaks_the_law_and_other_exceptions_pass_through() -> None:
-    law = data_resume.test_a_state_stays_as_it_was.hypothesis.inner_test  # type: ignore[attr-defined]  # Hypothesis's
+    law = data_resume.test_a_state_stays_as_it_was.law.replay  # type: ignore[attr-defined]  # set by @law
     for types, message, kind in (
         (["TypeError"], "Object of type Tensor is not JSON serializable", LawBroken),
         (["TypeError"], "unsupported operand", SubmissionRaised),
@@ -165,7 +165,7 @@ def test_a_state_that_json_cannot_hold_breaks_the_law_and_other_exceptions_pass_
 @pytest.mark.parametrize(("read", "holds"), [(6, True), (70, True), (71, False), (3000, False), (5, False)])
 def test_reading_too_far_or_nothing_is_rejected(read: int, holds: bool) -> None:
     # "the q" is two tokens, so with <|bos|> six texts hold the 17 ids of the batch and its last target.
-    law = data_streaming.test_texts_are_read_as_they_are_needed.hypothesis.inner_test  # type: ignore[attr-defined]  # Hypothesis's
+    law = data_streaming.test_texts_are_read_as_they_are_needed.law.replay  # type: ignore[attr-defined]  # set by @law
     probe = Scripted(lambda *_, **__: [read])
     if holds:
         law(probe, lengths=[5], size=(2, 8))
