@@ -3,7 +3,8 @@
 What `torch.empty` returns is whatever was there before: zeros from a new page, or an old tensor, which may
 even be the right one. Of 42,630 verdicts over a class two differed between runs, both of a program that read
 such memory. The bytes make finite numbers that no model computes: with NaN, a correct program that gives
-unwritten slots a weight of zero would fail. NumPy's own store of small arrays keeps what it held.
+unwritten slots a weight of zero would fail. Below a kilobyte the C library and NumPy have stores of their
+own, whose memory keeps what it held.
 """
 
 from __future__ import annotations

@@ -43,7 +43,8 @@ def become_ordinary() -> None:
     os.setgroups([])
     os.setresgid(USER, USER, USER)
     os.setresuid(USER, USER, USER)
-    os.environ.update(HOME=home, TMPDIR=home)
+    # Hypothesis would write below this repository, which may belong to another user.
+    os.environ.update(HOME=home, TMPDIR=home, HYPOTHESIS_STORAGE_DIRECTORY=f"{home}/hypothesis")
     os.environ.pop("XDG_CACHE_HOME", None)
 
 

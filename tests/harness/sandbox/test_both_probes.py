@@ -154,6 +154,6 @@ def test_memory_is_seen_from_outside(probe: Probe) -> None:
     assert 50 << 20 < probe.resident_bytes() < 2 << 30
 
 
-@pytest.mark.parametrize("size", [3, 1000, 3_000_000])
+@pytest.mark.parametrize("size", [500, 3_000_000])
 def test_memory_that_nobody_wrote_holds_the_same_everywhere(probe: Probe, size: int) -> None:
     assert call(probe, "unwritten", size) == [[pytest.approx(0.74706, abs=1e-5)], [0.74609375]]
