@@ -9,6 +9,7 @@ together (Kuhn, Wallace and Gallo, 2004).
 
 from __future__ import annotations
 
+import functools
 import itertools
 import random
 from collections.abc import Mapping, Sequence
@@ -53,11 +54,21 @@ class Dealer:
     def __init__(
         self, drawn: Mapping[str, st.SearchStrategy[Any]], cases: Sequence[Mapping[str, Any]]
     ) -> None:
-        every = {name: values_of(strategy) for name, strategy in drawn.items()}
-        self.values = {name: values for name, values in every.items() if values is not None}
-        """Of each small parameter, the simplest first."""
-        self._cases = {repr(sorted(case.items())): self._row(case) for case in cases}
+        self._drawn = drawn
+        self._listed = cases
         self.begin(0)
+
+    # Looked at no earlier than a property runs: Hypothesis warns where that happens during imports.
+
+    @functools.cached_property
+    def values(self) -> dict[str, list[Any]]:
+        """Return the values of each small parameter, the simplest first."""
+        every = {name: values_of(strategy) for name, strategy in self._drawn.items()}
+        return {name: values for name, values in every.items() if values is not None}
+
+    @functools.cached_property
+    def _cases(self) -> dict[str, Row | None]:
+        return {repr(sorted(case.items())): self._row(case) for case in self._listed}
 
     def begin(self, seed: int) -> None:
         """Begin a run: nothing has been dealt, and nothing has failed."""
@@ -66,9 +77,6 @@ class Dealer:
         self._failed: tuple[Mapping[str, Any], Mapping[str, Any]] | None = None
         self._tried: set[Row] = set()
         self._pairs: set[tuple[int, int, int, int]] = set()
-        for row in self._cases.values():
-            if row is not None:
-                self._try(row)
 
     def deal(self, drawn: dict[str, Any]) -> dict[str, Any]:
         """Return what to use for what was drawn: a boundary as it is, else small parameters dealt."""
@@ -86,6 +94,10 @@ class Dealer:
     def _of_new(self, drawn: Mapping[str, Any]) -> dict[str, Any]:
         if self._failed:
             return self._smaller(drawn)
+        if not self._dealt:
+            for row in self._cases.values():
+                if row is not None:
+                    self._try(row)
         if self._dealt or (simplest := self._row(drawn)) is None:
             return self._next()
         # What Hypothesis draws first is the simplest: kept, it is what is shown of a bug that always shows.
