@@ -99,9 +99,7 @@ def observe(law: Law, probe: Probe, seed: int) -> Observation:
     """
     probe.begin()
     observation = observe_once(law, probe, seed)
-    # An error without a traceback is a process that died: a second try would cost a new one.
-    raised = observation.verdict == "error" and observation.traceback
-    if not (raised or observation.verdict == "failed"):
+    if not broke_alive(observation):
         return observation
     if has_cases(law):
         case = law.case
@@ -115,6 +113,12 @@ def observe(law: Law, probe: Probe, seed: int) -> Observation:
     return with_smaller_case(law, probe, observation)
 
 
+def broke_alive(observation: Observation) -> bool:
+    """Say whether a law was broken by a process that lives on: a second try costs no new one then."""
+    # An error without a traceback is a process that died.
+    return observation.verdict == "failed" or (observation.verdict == "error" and bool(observation.traceback))
+
+
 def with_smaller_case(law: Law, probe: Probe, first: Observation) -> Observation:
     """Return what is observed of the smallest input with the same verdict, which becomes the law's case."""
     found, seconds, died = first, 0.0, False
@@ -125,10 +129,11 @@ def with_smaller_case(law: Law, probe: Probe, first: Observation) -> Observation
             return False
         observation = observe_run(law, probe, lambda watched: run_case(law, watched, case))
         seconds += observation.seconds
-        if observation.verdict == first.verdict and bool(observation.traceback) == bool(first.traceback):
+        alive = broke_alive(observation)
+        if alive and observation.verdict == first.verdict:
             found = observation
             return True
-        died = observation.verdict != "passed" and not observation.traceback
+        died = not alive and observation.verdict != "passed"
         return False
 
     law.case = smaller(law.case, law.dealer, fails)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 import random
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -67,6 +68,10 @@ class Dealer:
         return {name: values for name, values in every.items() if values is not None}
 
     @functools.cached_property
+    def _sizes(self) -> list[int]:
+        return list(map(len, self.values.values()))
+
+    @functools.cached_property
     def _cases(self) -> dict[str, Row | None]:
         return {repr(sorted(case.items())): self._row(case) for case in self._listed}
 
@@ -111,27 +116,19 @@ class Dealer:
 
     def _next(self) -> dict[str, Any]:
         """Return values with the most pairs that no example had yet, no row twice until all were used."""
-        if len(self._tried) >= self._count():
+        if len(self._tried) >= math.prod(self._sizes):
             self._tried, self._pairs = set(), set()
         candidates = [row for row in self._candidates() if row not in self._tried] or [self._any_left()]
         row = max(candidates, key=lambda one: len(set(pairs(one)) - self._pairs))
         self._try(row)
         return {name: values[i] for (name, values), i in zip(self.values.items(), row, strict=True)}
 
-    def _count(self) -> int:
-        count = 1
-        for values in self.values.values():
-            count *= len(values)
-        return count
-
     def _candidates(self) -> list[Row]:
-        sizes = [len(values) for values in self.values.values()]
-        return [tuple(map(self._chance.randrange, sizes)) for _ in range(CANDIDATES)]
+        return [tuple(map(self._chance.randrange, self._sizes)) for _ in range(CANDIDATES)]
 
     def _any_left(self) -> Row:
         """Return values that were not used: by chance alone the last of few would hardly ever be found."""
-        every = itertools.product(*(range(len(values)) for values in self.values.values()))
-        return next(row for row in every if row not in self._tried)
+        return next(row for row in itertools.product(*map(range, self._sizes)) if row not in self._tried)
 
     def _try(self, row: Row) -> None:
         self._tried.add(row)

@@ -15,7 +15,7 @@ from grader.batch.engine import Conditions, Engine, Outcome, Task
 from grader.batch.intake import Taken
 from grader.batch.key import Setting
 from grader.batch.ledger import Ledger, Wanted, lock
-from grader.batch.similar.record import Remembering
+from grader.batch.similar.record import remembered
 from grader.report import LevelReport
 from grader.verdict import judge
 
@@ -59,11 +59,8 @@ def grade_class(
     with lock(task.out), Ledger(task.out, create=True) as ledger:
         intake.clear(ledger.trees)
         taken = list(intake.take(entries, ledger.trees))
-        with Remembering(ledger, [one.tree for one in taken]) as prints:
-            for one in grade_taken(ledger, taken, task, make_engine):
-                yield one
-                prints.store()
-            prints.store(wait=True)
+        finished = grade_taken(ledger, taken, task, make_engine)
+        yield from remembered(ledger, [one.tree for one in taken], finished)
 
 
 def grade_taken(

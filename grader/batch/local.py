@@ -14,8 +14,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
-import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -24,8 +22,8 @@ from multiprocessing.connection import Connection
 
 from grader import levels
 from grader.batch.engine import TRIES, Conditions, Grade, OpenServer, Outcome, Task, answer, grade_task
+from grader.batch.follow import follow
 from grader.report import Report
-from grader.sandbox import kernel
 from grader.sandbox.launch import ForkServer
 
 GOODBYE_SECONDS = 10.0
@@ -152,12 +150,8 @@ def _work(
     engine: int,
 ) -> None:
     """Be a worker: grade what comes through the pipe until it closes."""
-    if sys.platform == "linux":
-        kernel.end_with_parent(signal.SIGKILL)
-        if os.getppid() != engine:  # it ended before it could be followed
-            os._exit(1)
+    follow(engine)
     engines.close()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process here; the engine answers it
     with contextlib.suppress(EOFError, BrokenPipeError), open_server() as server:
         while True:
             task = Task(**json.loads(pipe.recv_bytes()))

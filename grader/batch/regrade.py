@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Generator
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ from grader.batch.grading import Class, MakeEngine, grade_taken
 from grader.batch.intake import Taken
 from grader.batch.ledger import Ledger, lock
 from grader.batch.merge import verdicts
-from grader.batch.similar.record import Remembering
+from grader.batch.similar.record import remembered
 from grader.report import Report
 from grader.run import UsageError
 
@@ -45,15 +46,14 @@ def regrade(task: Class, make_engine: MakeEngine, student: str | None) -> Genera
             for need in ledger.wanted(one.student)
         }
         again: Collection[str] = () if student is None else (student,)
-        with Remembering(ledger, [one.tree for one in everybody]) as prints:
-            for one in grade_taken(ledger, taken, task, make_engine, again):
+        finished = grade_taken(ledger, taken, task, make_engine, again)
+        with contextlib.closing(remembered(ledger, [one.tree for one in everybody], finished)) as graded:
+            for one in graded:
                 if not one.remembered:
                     old = before.get((one.student, one.level))
                     key = next(need.key for need in ledger.wanted(one.student) if need.level == one.level)
                     new = None if one.fault else ledger.report(key)
                     yield change(one.student, one.level, old, new, one.fault)
-                prints.store()
-            prints.store(wait=True)
 
 
 def conditions_of(ledger: Ledger) -> Conditions:

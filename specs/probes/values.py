@@ -24,6 +24,7 @@ def values(answer: Any, what: str) -> NDArray[Any]:
     if not isinstance(answer, torch.Tensor):
         raise TypeError(f"{what} must be a torch.Tensor, got {type(answer).__name__}")
     # Copied before NumPy sees it: memory that has an array can never be resized, and this may be a cache's.
+    # Copied again below: a submission's own kind of tensor may answer `to` with memory that it still uses.
     detached = answer.detach().to("cpu", copy=True)
     if detached.dtype == torch.bfloat16:
         detached = detached.float()

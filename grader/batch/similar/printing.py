@@ -7,16 +7,14 @@ the last grading had ended, they kept 15 of 16 processors of a class of 500 wait
 from __future__ import annotations
 
 import os
-import signal
-import sys
 from collections.abc import Iterable, Iterator
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from grader.batch.follow import follow
 from grader.batch.similar import known
 from grader.batch.similar.own import own
-from grader.sandbox import kernel
 from specs.outcomes import GraderFault
 
 NICE = 5
@@ -61,11 +59,7 @@ class Printer:
 
 def _make(pipe: Connection, trees: list[Path], parent: int) -> None:
     """Send the fingerprints of each tree."""
-    if sys.platform == "linux":
-        kernel.end_with_parent(signal.SIGKILL)
-        if os.getppid() != parent:  # it ended before it could be followed
-            os._exit(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process here; the parent answers it
+    follow(parent)
     os.nice(NICE)
     for tree in trees:
         pipe.send((tree.name, own(sources(tree), known.known()).packed()))

@@ -7,12 +7,13 @@ that says what is; where that has changed, the next `grader batch` or `regrade` 
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from grader.batch.ledger import Ledger
 from grader.batch.similar import known
@@ -20,6 +21,8 @@ from grader.batch.similar.own import Own
 from grader.batch.similar.pairs import Handed, pairs, threshold_for
 from grader.batch.similar.printing import Printer
 from grader.render.similar import Similarity
+
+Finished = TypeVar("Finished")
 
 TREES_AT_A_TIME = 50
 """In one transaction, which costs some milliseconds."""
@@ -39,8 +42,8 @@ class Remembering:
         self._ledger = ledger
         self._version = known.version()
         there = ledger.prints(self._version) if self._version else {}
-        waiting = [ledger.trees / tree for tree in sorted(set(trees)) if tree and tree not in there]
-        waiting = [tree for tree in waiting if self._version and tree.is_dir()]
+        paths = (ledger.trees / tree for tree in sorted(set(trees)) if tree and tree not in there)
+        waiting = [path for path in paths if path.is_dir()] if self._version else []
         self._printer = Printer(waiting) if waiting else None
 
     def store(self, *, wait: bool = False) -> None:
@@ -61,6 +64,17 @@ class Remembering:
     ) -> None:
         if self._printer is not None:
             self._printer.close()
+
+
+def remembered(
+    ledger: Ledger, trees: Iterable[str], finished: Generator[Finished, None, None]
+) -> Generator[Finished, None, None]:
+    """Yield what finishes, and record the fingerprints of trees meanwhile and at the end."""
+    with contextlib.closing(finished), Remembering(ledger, trees) as prints:
+        for one in finished:
+            yield one
+            prints.store()
+        prints.store(wait=True)
 
 
 def similarity(ledger: Ledger) -> Similarity:
