@@ -14,6 +14,7 @@ import json
 import multiprocessing
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -35,6 +36,7 @@ from grader.run import (
 )
 from grader.sandbox import kernel
 from grader.sandbox.isolation import choose
+from grader.sandbox.launch import remove
 from grader.sandbox.start import ISOLATIONS
 from grader.verdict import Observation, judge, narrow
 
@@ -111,6 +113,9 @@ class Watcher:
         self.request = request
         self.folder = find_submission(request.submission)
         self._exit = contextlib.ExitStack()
+        # The judges are killed in the end, and remove nothing then.
+        temporary = tempfile.mkdtemp(prefix="nanograder-")
+        self._exit.callback(remove, Path(temporary))
         server = self._exit.enter_context(open_server())
         self.level = levels.load(request.levels[0])
         # They are forked with the first work: they have the properties then, and no thread runs yet.
@@ -118,9 +123,9 @@ class Watcher:
             processors(),
             multiprocessing.get_context("fork"),
             initializer=_begin,
-            initargs=(self.level, request, self.folder, server),
+            initargs=(self.level, request, self.folder, server, temporary),
         )
-        self._exit.callback(self._judges.shutdown, cancel_futures=True)
+        self._exit.callback(self._end_judges)
         self._known: dict[str, Result] = {}
         self._modules: dict[str, frozenset[str]] = {}
         self._seconds: dict[str, float] = {}
@@ -161,6 +166,12 @@ class Watcher:
         return hashlib.sha256(
             json.dumps([criterion, sorted(files), sorted(read.items())]).encode()
         ).hexdigest()
+
+    def _end_judges(self) -> None:
+        # A shutdown alone waits for the criteria that they have begun: 11 s after Ctrl-C.
+        for one in multiprocessing.active_children():
+            one.kill()
+        self._judges.shutdown(cancel_futures=True)
 
     def __enter__(self) -> Watcher:
         return self
@@ -226,10 +237,11 @@ def json_line(result: Result, seconds: float) -> str:
 _judge: dict[str, Any] = {}
 
 
-def _begin(level: levels.Level, request: Request, folder: Path, server: ForkServer) -> None:
+def _begin(level: levels.Level, request: Request, folder: Path, server: ForkServer, temporary: str) -> None:
     if sys.platform == "linux":
         kernel.end_with_parent(signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process here; one says so
+    tempfile.tempdir = temporary
     _judge.update(level=level, request=request, folder=folder, server=server)
 
 

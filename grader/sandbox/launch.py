@@ -97,7 +97,7 @@ class Child:
             # The keeper was killed itself: what it would have cleared away is still there.
             self._kill_without_keeper()
         self.leash.close()
-        _remove(self.folder)
+        remove(self.folder)
 
     def _kill_without_keeper(self) -> None:
         if (process_id := self.told.get("pid")) is None:
@@ -261,7 +261,8 @@ def judge_folders() -> list[str]:
     return found
 
 
-def _remove(folder: Path) -> None:
+def remove(folder: Path) -> None:
+    """Remove a folder that a submission could write to, whatever it left there."""
     with contextlib.suppress(RecursionError):
         shutil.rmtree(folder, ignore_errors=True)
     if folder.exists():  # modes without write permission, or nested too deeply for Python

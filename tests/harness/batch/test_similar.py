@@ -409,6 +409,7 @@ def test_the_process_that_makes_fingerprints_may_be_lost(
 ) -> None:
     (tmp_path / "tree").mkdir()
     monkeypatch.setattr(printing, "own", lambda *_: os._exit(7))
+    monkeypatch.setattr(known, "known", lambda: HANDED_OUT)
     printer = printing.Printer([tmp_path / "tree"])
     with pytest.raises(GraderFault, match=r"was lost \(exit code 7\), 1 trees before its end; run the same"):
         list(printer.made(wait=True))

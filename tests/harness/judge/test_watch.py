@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -35,9 +34,15 @@ class Watched:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         shutil.copytree(ROOT / "student" / "nanochat", folder / "nanochat")
+        temporary = folder.parent / "temporary"
+        temporary.mkdir()
         command = [sys.executable, "-m", "grader", "watch", "--level", "3", "--json", "--submission", folder]
         self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, text=True, env={**os.environ}, preexec_fn=heed_interrupts
+            command,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "TMPDIR": str(temporary)},
+            preexec_fn=heed_interrupts,
         )
         self.lines: queue.Queue[dict[str, Any]] = queue.Queue()
         self.reader = threading.Thread(target=self._read, daemon=True)
@@ -129,8 +134,10 @@ def test_wrong_usage(words: list[str], message: str, capsys: pytest.CaptureFixtu
     assert message in capsys.readouterr().err
 
 
-def test_an_interrupted_watch_leaves_nothing(watched: Watched) -> None:
-    watched.round()
+def test_an_interrupted_watch_ends_at_once_and_leaves_nothing(watched: Watched, tmp_path: Path) -> None:
+    watched.lines.get(timeout=120)
+    assert list((tmp_path / "temporary").iterdir()), "both judges are in the middle of a criterion"
     watched.process.send_signal(signal.SIGINT)
-    assert watched.process.wait(timeout=20) == 130
-    time.sleep(0.2)
+    # Two criteria begun and two waiting take about ten seconds.
+    assert watched.process.wait(timeout=4) == 130
+    assert list((tmp_path / "temporary").iterdir()) == []

@@ -38,7 +38,7 @@ class Hostile:
 
 
 FLOPS = "        parameters = sum(parameter.numel() for parameter in self.parameters())\n"
-OTHERS = ("grouped", "cache", "tools")
+OTHERS = ("grouped", "tools")
 
 HOSTILE = [
     Hostile(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from .conftest import Grade, criteria
+from .gradings import Gradings, criteria
 from .hostile import HOSTILE, Hostile
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize("case", HOSTILE, ids=lambda case: case.name)
-def test_the_rest_is_still_judged(grade: Grade, case: Hostile) -> None:
+def test_the_rest_is_still_judged(grade: Gradings, case: Hostile) -> None:
     record = grade(3, f"hostile {case.name}")
     laws = {law["id"]: law for criterion in criteria(record).values() for law in criterion["properties"]}
     for name in case.concerned:

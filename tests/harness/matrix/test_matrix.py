@@ -9,7 +9,7 @@ import pytest
 from grader.bugs.bug import Bug
 from grader.levels import Level
 
-from .conftest import CLASSIC, CORRECT, LEVELS, Grade, criteria
+from .gradings import CLASSIC, CORRECT, LEVELS, Gradings, criteria
 
 pytestmark = pytest.mark.slow
 
@@ -30,7 +30,7 @@ def complaints(record: dict[str, Any]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(("level", "name"), CORRECT)
-def test_correct_code_passes_every_property(grade: Grade, level: int, name: str) -> None:
+def test_correct_code_passes_every_property(grade: Gradings, level: int, name: str) -> None:
     record = grade(level, name)
     assert complaints(record) == {}
     assert all(c["points"] == c["max_points"] > 0 for c in criteria(record).values())
@@ -39,7 +39,7 @@ def test_correct_code_passes_every_property(grade: Grade, level: int, name: str)
 # The student copy shows as much in a tenth of the time, but not which bug it is that breaks too much.
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("bug", CLASSIC, ids=lambda bug: bug.id)
-def test_a_bug_breaks_its_own_criterion_and_no_other(grade: Grade, bug: Bug) -> None:
+def test_a_bug_breaks_its_own_criterion_and_no_other(grade: Gradings, bug: Bug) -> None:
     record = grade(bug.level, f"bug {bug.id}")
     assert broken(record) == {bug.criterion}, complaints(record)
     assert set(bug.expected) <= set(complaints(record))
@@ -49,14 +49,14 @@ def test_a_bug_breaks_its_own_criterion_and_no_other(grade: Grade, bug: Bug) -> 
 
 
 @pytest.mark.parametrize("level", LEVELS, ids=lambda level: f"level{level.number}")
-def test_the_student_copy_breaks_exactly_the_criteria_of_its_bugs(grade: Grade, level: Level) -> None:
+def test_the_student_copy_breaks_exactly_the_criteria_of_its_bugs(grade: Gradings, level: Level) -> None:
     record = grade(level.number, "student")
     own = {bug.criterion for bug in CLASSIC if bug.level == level.number}
     assert broken(record) == own, complaints(record)
 
 
 @pytest.mark.parametrize("level", LEVELS, ids=lambda level: f"level{level.number}")
-def test_a_bug_of_one_level_disturbs_no_other_level(grade: Grade, level: Level) -> None:
+def test_a_bug_of_one_level_disturbs_no_other_level(grade: Gradings, level: Level) -> None:
     record = grade(level.number, "other levels")
     assert complaints(record) == {}
 
@@ -65,7 +65,7 @@ def test_a_bug_of_one_level_disturbs_no_other_level(grade: Grade, level: Level) 
     ("level", "properties", "each", "alternates"), [(1, 25, 4, 4), (2, 35, 4, 4), (3, 45, 5, 6)]
 )
 def test_there_is_enough_of_everything(
-    grade: Grade, level: int, properties: int, each: int, alternates: int
+    grade: Gradings, level: int, properties: int, each: int, alternates: int
 ) -> None:
     record = grade(level, "reference")
     counts = {name: len(criterion["properties"]) for name, criterion in criteria(record).items()}

@@ -193,7 +193,8 @@ def test_the_tokenizer_of_the_probes() -> None:
         for text in ("", "the <|bos|> é🙂...", "abab\n\n"):
             ids = tokenizer.encode_one(text)
             assert tokenizer.decode(ids) == text == "".join(tokenizer.decode_stream(ids))
-            assert sum(tokenizer.get_token_bytes()[one] for one in ids) == len(text.encode())
+            lengths = tokenizer.get_token_bytes()
+            assert sum(lengths[one] for one in ids) == len(text.encode())
             assert not set(ids) & set(range(bos, bos + 9))
             assert tokenizer.encode([text], prepend="<|bos|>") == [[bos, *ids]]
             assert tokenizer.encode(text, prepend=bos, append="<|bos|>") == [bos, *ids, bos]
