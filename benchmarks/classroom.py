@@ -32,6 +32,7 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]  # psutil ships no types
 
 from grader import levels
+from grader.alternates import alternates
 from grader.batch import classbook
 from grader.batch.ledger import Ledger
 from grader.bugs import catalogue, choose, variant
@@ -150,7 +151,7 @@ def made(count: int, level: int, seed: int) -> Iterator[tuple[str, Work]]:
     """Yield students and their work: of ten, five variants, an alternate, a cheat, one broken, two again."""
     reference = variant.sources_of(ROOT / "reference" / "nanochat")
     bugs = catalogue.load(level)
-    alternates = sorted(path.parent for path in (ROOT / "tests" / "alternates").glob("*/nanochat/engine.py"))
+    correct = [folder / "nanochat" for folder in alternates(levels.read(level).files)]
     every = frozenset(one.id for one in levels.read(level).criteria)
     chance = random.Random(seed)
     earlier: list[Work] = []
@@ -158,7 +159,7 @@ def made(count: int, level: int, seed: int) -> Iterator[tuple[str, Work]]:
         name = f"student{i:04}"
         turn = i % 10
         if turn == 5:
-            files = variant.sources_of(alternates[i // 10 % len(alternates)])
+            files = variant.sources_of(correct[i // 10 % len(correct)])
             work = Work(files, Expected("alternates"))
         elif turn == 6:
             work = cheat(reference, bugs, every, i // 10)

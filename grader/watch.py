@@ -11,51 +11,28 @@ import argparse
 import contextlib
 import hashlib
 import json
-import multiprocessing
-import signal
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from dataclasses import dataclass, replace
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from grader import levels
+from grader.judges import Judges, Result
 from grader.render.students import seen
-from grader.report import CriterionReport
 from grader.run import (
     Request,
     UsageError,
     choose_levels,
     find_submission,
-    open_probe,
-    open_server,
-    processors,
 )
-from grader.sandbox import kernel
 from grader.sandbox.isolation import choose
-from grader.sandbox.launch import remove
 from grader.sandbox.start import ISOLATIONS
-from grader.verdict import Observation, judge, narrow
-
-if TYPE_CHECKING:
-    from grader.sandbox.launch import ForkServer
 
 LOOK_SECONDS = 0.1
 Files = dict[str, str]
 """Path below the submission to a hash of the contents."""
-
-
-@dataclass(frozen=True)
-class Result:
-    """One criterion, graded or remembered."""
-
-    criterion: CriterionReport
-    modules: frozenset[str]
-    """Modules of the submission that it imported."""
-    remembered: bool = False
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -112,20 +89,8 @@ class Watcher:
     def __init__(self, request: Request) -> None:
         self.request = request
         self.folder = find_submission(request.submission)
-        self._exit = contextlib.ExitStack()
-        # The judges are killed in the end, and remove nothing then.
-        temporary = tempfile.mkdtemp(prefix="nanograder-")
-        self._exit.callback(remove, Path(temporary))
-        server = self._exit.enter_context(open_server())
         self.level = levels.load(request.levels[0])
-        # They are forked with the first work: they have the properties then, and no thread runs yet.
-        self._judges = ProcessPoolExecutor(
-            processors(),
-            multiprocessing.get_context("fork"),
-            initializer=_begin,
-            initargs=(self.level, request, self.folder, server, temporary),
-        )
-        self._exit.callback(self._end_judges)
+        self._judges = Judges(request, self.folder, self.level)
         self._known: dict[str, Result] = {}
         self._modules: dict[str, frozenset[str]] = {}
         self._seconds: dict[str, float] = {}
@@ -141,13 +106,12 @@ class Watcher:
             else:
                 to_grade.append(name)
         to_grade.sort(key=lambda name: self._seconds.get(name, 0.0))
-        pending: dict[Future[Result], str] = {self._judges.submit(_grade, name): name for name in to_grade}
+        pending: dict[Future[Result], str] = {self._judges.grade(name): name for name in to_grade}
         while pending:
             done, _ = wait(pending, timeout=LOOK_SECONDS, return_when=FIRST_COMPLETED)
             if not done and files_of(self.folder) != files:
-                # Saved again: what has not begun is no longer asked for.
-                pending = {future: name for future, name in pending.items() if not future.cancel()}
-                wait(pending)
+                # Saved again: nobody asks for what these files earn any more.
+                self._judges.restart()
                 return
             for future in done:
                 name, result = pending.pop(future), future.result()
@@ -167,17 +131,11 @@ class Watcher:
             json.dumps([criterion, sorted(files), sorted(read.items())]).encode()
         ).hexdigest()
 
-    def _end_judges(self) -> None:
-        # A shutdown alone waits for the criteria that they have begun: 11 s after Ctrl-C.
-        for one in multiprocessing.active_children():
-            one.kill()
-        self._judges.shutdown(cancel_futures=True)
-
     def __enter__(self) -> Watcher:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._exit.close()
+        self._judges.close()
 
 
 def saves(folder: Path, pause: Callable[[float], None] = time.sleep) -> Iterator[Files]:
@@ -232,29 +190,3 @@ def json_line(result: Result, seconds: float) -> str:
             "seconds": round(seconds, 3),
         }
     )
-
-
-_judge: dict[str, Any] = {}
-
-
-def _begin(level: levels.Level, request: Request, folder: Path, server: ForkServer, temporary: str) -> None:
-    if sys.platform == "linux":
-        kernel.end_with_parent(signal.SIGKILL)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process here; one says so
-    tempfile.tempdir = temporary
-    _judge.update(level=level, request=request, folder=folder, server=server)
-
-
-def _grade(criterion: str) -> Result:
-    """Grade one criterion, in one of the judges."""
-    from grader.sandbox.process import ProcessProbe
-    from grader.session import grade
-
-    level, request = _judge["level"], _judge["request"]
-    observations: list[Observation]
-    with open_probe(request, _judge["folder"], level.limits, _judge["server"]) as probe:
-        observations = list(grade(level, probe, request.seed, (criterion,)))
-        assert isinstance(probe, ProcessProbe)
-        modules = frozenset(probe.modules)
-    report = judge(narrow(level.expected(), (criterion,)), observations)
-    return Result(report.criteria[0], modules)

@@ -203,7 +203,7 @@ TRIVIAL = [
         3,
         True,
     ),
-    Trivial("zeros", "Answers with zeros of the right shapes.", ZEROS),
+    Trivial("zeros", "Answers with zeros of the right shapes.", ZEROS, 3, True),
     Trivial("echoes", "Answers with what it was given.", ECHOING),
     Trivial("constant", "A model that ignores its input, and a sampler that takes the best.", CONSTANT),
     Trivial("refuses text", "Raises whatever it is asked.", trivial_text.raising("ValueError"), 1, True),

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,13 @@ def test_a_save_grades_what_it_can_have_changed(watched: Watched) -> None:
     name = wrong.split("[*", 1)[1].split(",", 1)[0]
     right = wrong.split("[*", 1)[0] + f"[self.output_start, *{name}, self.output_end]"
     right += wrong.split("self.output_start]", 1)[1]
+    watched.save("engine.py", wrong, right)
+    assert watched.lines.get(timeout=120)["remembered"]
+    watched.save("engine.py", right, wrong)
+    start = time.monotonic()
+    assert all(one["remembered"] for one in watched.round().values())
+    assert time.monotonic() - start < 4, "what had begun is not waited for: two criteria take ten seconds"
+
     watched.save("engine.py", wrong, right)
     second = watched.round()
     assert second["tools"]["verdict"] == "passed"
