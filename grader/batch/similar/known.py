@@ -124,7 +124,7 @@ def of(reference: dict[str, str], handed_out: list[str]) -> Known:
     forms = {form.format(name) for form in FORMS for name in local}
     given = frozenset(local | synonyms | forms | set(SYNONYMS))
     bare = Known(library, given, frozenset(), frozenset(), frozenset())
-    pages = [read_once(text) for text in handed_out]
+    pages = [read_once(part) for text in handed_out for part in parts(text)]
     found = {one for page in pages for one in page.statements}
     bags = frozenset(bag(map(bare.shape, one.tokens)) for one in found)
     grams = frozenset(one for each in found for one in runs_of(list(map(bare.named, tokens_of(each))), GRAM))
@@ -133,6 +133,11 @@ def of(reference: dict[str, str], handed_out: list[str]) -> Known:
     }
     shingles = frozenset(one for text in said for one in runs_of(words(text), SHINGLE))
     return Known(library, given, bags, grams, shingles)
+
+
+def parts(text: str) -> list[str]:
+    """Return a module in parts, one for each function or class: a bug changes one, the rest was read before."""
+    return re.split(r"^(?=(?:@|class |def ))", text, flags=re.MULTILINE)
 
 
 def names_of(modules: Iterable[str]) -> tuple[frozenset[str], set[str]]:
