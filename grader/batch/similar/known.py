@@ -136,7 +136,7 @@ def of(reference: dict[str, str], handed_out: list[str]) -> Known:
 
 
 def parts(text: str) -> list[str]:
-    """Return a module in parts, one for each function or class: a bug changes one, the rest was read before."""
+    """Return a module in parts, one for each function or class: a bug changes one, the rest is read once."""
     return re.split(r"^(?=(?:@|class |def ))", text, flags=re.MULTILINE)
 
 
