@@ -19,13 +19,13 @@ ALL = ["wte,gain,head,bias,idle"]
 """One optimizer that holds every parameter."""
 
 
-def weights(seed: int, scale: float = 1.0) -> Weights:
+def weights(seed: int, scale: float = 1.0, width: int = WIDTH) -> Weights:
     """Return every parameter of the small model, float32; logits have a size of about `scale`."""
     random = np.random.default_rng([seed, 11])
     return {
-        "wte": random.standard_normal((VOCABULARY, WIDTH)).astype(np.float32),
-        "gain": (1.0 + 0.3 * random.standard_normal(WIDTH)).astype(np.float32),
-        "head": (random.standard_normal((VOCABULARY, WIDTH)) * scale / np.sqrt(WIDTH)).astype(np.float32),
+        "wte": random.standard_normal((VOCABULARY, width)).astype(np.float32),
+        "gain": (1.0 + 0.3 * random.standard_normal(width)).astype(np.float32),
+        "head": (random.standard_normal((VOCABULARY, width)) * scale / np.sqrt(width)).astype(np.float32),
         "bias": (random.standard_normal(VOCABULARY) * 0.3).astype(np.float32),
         "idle": random.standard_normal((3, 2)).astype(np.float32),
     }

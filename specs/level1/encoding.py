@@ -551,3 +551,23 @@ def test_encoding_leaves_no_traces(probe: Probe) -> None:
     Kills: a seed, a number of threads or warning filters that are set for good.
     """
     expect_no_traces(probe, ["encoding", "decoding", "saving"])
+
+
+@law(
+    examples=2,
+    cases=[{"learning": MERGING, "drawn": [*MIXED, *SPELLED[:1]]}],
+    learning=learnings,
+    drawn=st.lists(texts, min_size=1, max_size=3),
+)
+def test_another_process_reads_a_saved_tokenizer(probe: Probe, learning: Learning, drawn: list[str]) -> None:
+    """A tokenizer that was saved can be loaded by another process, which has nothing but the files.
+
+    Kills: files that are written when the process ends, a file that says where in memory the rest is.
+    """
+    given: dict[str, Any] = {"texts": drawn, "lists": [[0, 255, 256]], "conversation": CONVERSATION}
+    want = probe("tokenizer.asked", learning=learning, **given)
+    files = probe("tokenizer.written", learning=learning)
+    probe.renew()
+    got = probe("tokenizer.read", files=files, **given)
+    for what, answer in want.items():
+        expect_equal(got[what], answer, f"{what} of the tokenizer in another process, against the saved")

@@ -26,6 +26,7 @@ GROUPS = [ALL, SEVERAL, ["wte", "gain,idle", "head", "bias"], ["head,wte"]]
     cases=[
         *({"seed": 0, "sizes": [(1, 4, 1), (2, 4, 6)], "groups": groups, "width": 4} for groups in GROUPS),
         {"seed": 0, "sizes": [(2, 4, 6)], "groups": ["gain", "wte"], "width": 1},
+        {"seed": 0, "sizes": [(2, 4, 6)], "groups": SEVERAL, "width": 3000},
     ],
     seed=seeds,
     sizes=training_draws.uneven(),
@@ -38,11 +39,10 @@ def test_the_norm_is_of_all_that_the_optimizers_hold(
     """The norm reported is that of the gradients of all parameters of all optimizers together, and no others.
 
     Kills: the norm of one optimizer or of the last parameter, a sum of norms, parameters that no optimizer
-    holds, the norm of the last micro-batch, parameters of a single number left out.
+    holds, the norm of the last micro-batch, parameters of a single number left out, another sum for many
+    numbers.
     """
-    weights, batches = training_draws.weights(seed), training_draws.of_sizes(seed, sizes)
-    for name in ("wte", "gain", "head"):
-        weights[name] = weights[name][..., :width]
+    weights, batches = training_draws.weights(seed, width=width), training_draws.of_sizes(seed, sizes)
     held = [name for name in training.REACHED if name in ",".join(groups).split(",")]
     want = training.norm(training.gradients(weights, batches), held)
     got = one_step(probe, weights, batches, groups=groups)["steps"][0]["grad_norm"]

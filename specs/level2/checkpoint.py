@@ -119,6 +119,42 @@ def test_what_was_there_before_does_not_matter(
     check_resumed(probe, seed, recipe, before, after, stepped)
 
 
+@law(
+    examples=3,
+    cases=[{"seed": 0, "recipe": "two", "before": 2}],
+    seed=seeds,
+    recipe=recipes,
+    before=st.integers(0, 3),
+)
+def test_another_process_reads_it(probe: Probe, seed: int, recipe: str, before: int) -> None:
+    """A checkpoint can be read by another process, which has nothing but its files.
+
+    Kills: files that are written when the process ends or a while later, a file that says where in memory the
+    rest is.
+    """
+    steps, rates = gradients(seed, before + 2), rates_of(before + 2)
+    files = probe(
+        "checkpoint.written",
+        parameters=parameters(seed),
+        recipe=RECIPES[recipe],
+        gradients=steps[:before],
+        rates=rates[:before],
+    )
+    probe.renew()
+    got = probe(
+        "checkpoint.read",
+        files=files,
+        parameters=parameters(seed),
+        other_parameters=parameters(seed + 1),
+        recipe=RECIPES[recipe],
+        gradients=steps,
+        rates=rates,
+        before=before,
+    )
+    also = f"after {before} steps, a checkpoint, and 2 more in another process"
+    expect_parameters(got["resumed"], got["uninterrupted"], also)
+
+
 @law(examples=12, seed=seeds, recipe=recipes, before=st.integers(1, 3))
 def test_a_checkpoint_is_what_is_in_its_directory(probe: Probe, seed: int, recipe: str, before: int) -> None:
     """A checkpoint that is copied to another directory is as good as it was.

@@ -25,6 +25,7 @@ CRITERION = "optimizers"
         {"seed": 0, "shape": (3, 3), "steps": 1, "momentum": 0.95, "nesterov": True, "rate": 0.02},
         {"seed": 1, "shape": (5, 2), "steps": 4, "momentum": 0.95, "nesterov": False, "rate": 0.02},
         {"seed": 2, "shape": (2, 5), "steps": 8, "momentum": 0.5, "nesterov": True, "rate": 0.1},
+        {"seed": 3, "shape": (320, 224), "steps": 2, "momentum": 0.95, "nesterov": True, "rate": 0.02},
     ],
     seed=seeds,
     shape=matrices,

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from specs.probes import bombs
+from specs.probes.files import contents, write
 from specs.probes.loading import imported
 from specs.probes.registry import probe
 from specs.probes.traces import random_states, torch_defaults, usual_defaults
@@ -70,6 +71,41 @@ def resumed(
             "saved_buffers": at_save[2],
             "loaded_buffers": loaded[2],
         }
+
+
+@probe
+def written(
+    parameters: Arrays, recipe: Recipe, gradients: list[Arrays], rates: list[float]
+) -> dict[str, bytes]:
+    """Save a training after these steps; return the contents of each file by its path."""
+    with folder() as directory:
+        training = Training(parameters, recipe)
+        training.walk(gradients, rates)
+        save(directory / "run", training, len(gradients))
+        return contents(directory / "run")
+
+
+@probe
+def read(
+    files: dict[str, bytes],
+    parameters: Arrays,
+    other_parameters: Arrays,
+    recipe: Recipe,
+    gradients: list[Arrays],
+    rates: list[float],
+    before: int,
+) -> dict[str, Any]:
+    """Load a checkpoint that was made after `before` steps, and make the others.
+
+    Return where that ends, and where a training of `parameters` ends that makes them all.
+    """
+    with folder() as directory:
+        write(files, directory / "run")
+        whole, second = Training(parameters, recipe), Training(other_parameters, recipe)
+        whole.walk(gradients, rates)
+        load(directory / "run", second)
+        second.walk(gradients[before:], rates[before:])
+        return {"resumed": second.parameters(), "uninterrupted": whole.parameters()}
 
 
 @probe

@@ -17,6 +17,7 @@ from typing import Any, TypedDict
 import numpy as np
 
 from specs.probes.byte_tokenizer import SPECIAL
+from specs.probes.files import contents, write
 from specs.probes.loading import imported
 from specs.probes.registry import probe
 from specs.probes.shared_settings import changed_by
@@ -390,6 +391,31 @@ def saved(
         }
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@probe
+def written(learning: Learning) -> dict[str, bytes]:
+    """Save a tokenizer and return the contents of each file by its path."""
+    with tempfile.TemporaryDirectory() as name:
+        learn(learning).save(str(Path(name) / "saved"))
+        return contents(Path(name) / "saved")
+
+
+@probe
+def read(
+    files: dict[str, bytes], texts: list[str], lists: list[list[int]], conversation: Any
+) -> dict[str, Any]:
+    """Return what a tokenizer answers that is loaded from such files."""
+    with tempfile.TemporaryDirectory() as name:
+        write(files, Path(name) / "saved")
+        loaded = imported("nanochat.tokenizer").RustBPETokenizer.from_directory(str(Path(name) / "saved"))
+        return _answers(loaded, texts, lists, conversation)
+
+
+@probe
+def asked(learning: Learning, texts: list[str], lists: list[list[int]], conversation: Any) -> dict[str, Any]:
+    """Return what a tokenizer answers that was not saved."""
+    return _answers(learn(learning), texts, lists, conversation)
 
 
 def _ends(file: Path) -> dict[str, bytes]:
