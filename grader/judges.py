@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
-import signal
-import sys
+import os
 import tempfile
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
@@ -13,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from grader import levels
+from grader.follow import follow
 from grader.report import CriterionReport
 from grader.run import Request, open_probe, open_server, processors
-from grader.sandbox import kernel
 from grader.sandbox.launch import ForkServer, remove
 from grader.verdict import Observation, judge, narrow
 
@@ -37,8 +36,7 @@ class Judges:
         self._exit = contextlib.ExitStack()
         self._temporary = tempfile.mkdtemp(prefix="nanograder-")
         self._exit.callback(remove, Path(self._temporary))
-        self._server = self._exit.enter_context(open_server())
-        self._given = (request, folder, level, self._server)
+        self._given = (request, folder, level, self._exit.enter_context(open_server()))
         self._start()
 
     def grade(self, criterion: str) -> Future[Result]:
@@ -63,7 +61,7 @@ class Judges:
             processors(),
             multiprocessing.get_context("fork"),
             initializer=_begin,
-            initargs=(*self._given, self._folder),
+            initargs=(os.getpid(), *self._given, self._folder),
         )
 
     def _stop(self) -> None:
@@ -77,10 +75,10 @@ class Judges:
 _judge: dict[str, Any] = {}
 
 
-def _begin(request: Request, folder: Path, level: levels.Level, server: ForkServer, temporary: str) -> None:
-    if sys.platform == "linux":
-        kernel.end_with_parent(signal.SIGKILL)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process here; one says so
+def _begin(
+    parent: int, request: Request, folder: Path, level: levels.Level, server: ForkServer, temporary: str
+) -> None:
+    follow(parent)
     tempfile.tempdir = temporary
     _judge.update(level=level, request=request, folder=folder, server=server)
 

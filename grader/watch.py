@@ -21,12 +21,7 @@ from pathlib import Path
 from grader import levels
 from grader.judges import Judges, Result
 from grader.render.students import seen
-from grader.run import (
-    Request,
-    UsageError,
-    choose_levels,
-    find_submission,
-)
+from grader.run import Request, UsageError, choose_levels, find_submission
 from grader.sandbox.isolation import choose
 from grader.sandbox.start import ISOLATIONS
 

@@ -22,7 +22,7 @@ from multiprocessing.connection import Connection
 
 from grader import levels
 from grader.batch.engine import TRIES, Conditions, Grade, OpenServer, Outcome, Task, answer, grade_task
-from grader.batch.follow import follow
+from grader.follow import follow
 from grader.report import Report
 from grader.sandbox.launch import ForkServer
 

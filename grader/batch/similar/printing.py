@@ -12,9 +12,9 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from grader.batch.follow import follow
 from grader.batch.similar import known
 from grader.batch.similar.own import own
+from grader.follow import follow
 from specs.outcomes import GraderFault
 
 NICE = 5

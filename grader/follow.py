@@ -1,4 +1,4 @@
-"""What every process that a class is graded with does first."""
+"""What a process does first that works for the one that forked it."""
 
 from __future__ import annotations
 
