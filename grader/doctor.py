@@ -24,6 +24,7 @@ gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
 print(json.dumps({"torch": torch.__version__, "CUDA": torch.version.cuda, "GPU": gpu}))
 """
 _LONGEST_IMPORT_SECONDS = 120
+_NO_GPU = "none that torch sees"
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class Diagnosis:
     isolation: list[isolation.Trial]
     strongest: str
     """The level that `grader run` takes here when not told."""
+    with_gpu: list[isolation.Trial]
+    """The same levels with CUDA's driver; empty where torch sees no GPU."""
 
 
 def add_to(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -68,7 +71,9 @@ def examine() -> Diagnosis:
         **isolation.facts(),
         "bubblewrap": shutil.which("bwrap") or "not installed (and not needed)",
     }
-    return Diagnosis(machine, trials, strongest)
+    seen = machine.get("GPU", _NO_GPU) != _NO_GPU
+    with_gpu = [isolation.tried(level, "cuda") for level in ISOLATIONS] if seen else []
+    return Diagnosis(machine, trials, strongest, with_gpu)
 
 
 def page(found: Diagnosis) -> str:
@@ -81,7 +86,13 @@ def page(found: Diagnosis) -> str:
         lines.append(f"{trial.isolation:<7} {'works' if trial.works else 'does not work'}: {what}")
         if not trial.works:
             lines += [f"        because: {trial.why_not}", f"        {isolation.remedy(trial.isolation)}"]
+    for trial in found.with_gpu:
+        works = "works" if trial.works else f"does not work: {trial.why_not}"
+        lines.append(f"{trial.isolation:<7} with --device cuda {works}")
     lines += ["", f"`grader run` takes isolation {found.strongest} here."]
+    if found.with_gpu:
+        best = next((trial.isolation for trial in found.with_gpu if trial.works), "basic")
+        lines.append(f"With --device cuda it takes {best}.")
     return "\n".join(lines) + "\n"
 
 
@@ -101,5 +112,5 @@ def _torch() -> dict[str, str]:
     return {
         "torch": said["torch"],
         "CUDA": said["CUDA"] or "not in this build of torch",
-        "GPU": said["GPU"] or "none that torch sees",
+        "GPU": said["GPU"] or _NO_GPU,
     }

@@ -15,7 +15,8 @@ from grader import levels
 from grader.follow import follow
 from grader.report import CriterionReport
 from grader.run import Request, open_probe, open_server, processors
-from grader.sandbox.launch import ForkServer, remove
+from grader.sandbox.folders import remove
+from grader.sandbox.launch import ForkServer
 from grader.verdict import Observation, judge, narrow
 
 

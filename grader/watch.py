@@ -58,7 +58,7 @@ def watch_command(options: argparse.Namespace) -> int:
     if len(numbers) != 1:
         raise UsageError("--level all: watch one level at a time")
     request = Request(options.submission, numbers, seed=options.seed, isolation=options.isolation)
-    with Watcher(replace(request, isolation=choose(request.isolation))) as watcher:
+    with Watcher(replace(request, isolation=choose(request.isolation, request.device))) as watcher:
         for files in saves(watcher.folder):
             show_round(watcher, files, as_json=options.json)
     return 0

@@ -78,7 +78,8 @@ def confine(start: Start) -> str:
     if start["isolation"] == "medium":
         devices = device_files(start["device"])
         shown, listed = without([*readable, start["submission"]], start["judge"])
-        landlock.restrict([*shown, *_KERNEL_FILES], [folder], devices, listed)
+        threads = ["/proc/self/task"] if start["device"] == "cuda" else []  # its driver names its threads
+        landlock.restrict([*shown, *_KERNEL_FILES], [folder], devices, listed, threads)
     if start["isolation"] in ("strict", "medium"):
         # In a namespace of its own it sees no other process.
         only = None if strict else os.getpid()

@@ -17,20 +17,22 @@ import select
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable, Sequence
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 
 _OURS = (
-    "answer", "cgroup", "child", "confine", "filesystem", "frames", "integrity", "keeper", "kernel",
-    "landlock", "seccomp", "start", "unwritten", "wire",
+    "answer", "cgroup", "child", "confine", "filesystem", "folders", "frames", "integrity", "keeper",
+    "kernel", "landlock", "seccomp", "start", "unwritten", "wire",
 )  # fmt: skip
 _PACKAGES = frozenset({"grader", "grader.sandbox", "specs", "specs.probes"})
 _MODULES = frozenset(f"grader.sandbox.{name}" for name in _OURS)
 _DESCRIPTORS = 5
 _LARGEST_REQUEST = 1 << 20
 _IDLE_SECONDS = 0.3
+_LONGEST_CLEAN_UP_SECONDS = 5.0
 
 
 def main() -> None:
@@ -48,6 +50,7 @@ def main() -> None:
             warm_up()
             idle_seconds = None
         if (request := next_request(control)) is None:
+            let_keepers_end()
             return
         message, descriptors = request
         if os.fork() == 0:
@@ -116,6 +119,15 @@ def next_request(control: socket.socket) -> tuple[dict[str, object], list[int]] 
             return json.loads(message), list(descriptors)
         for descriptor in descriptors:
             os.close(descriptor)
+
+
+def let_keepers_end() -> None:
+    """Wait for the keepers, which end with this process: a killed judge has left the clearing to them."""
+    deadline = time.monotonic() + _LONGEST_CLEAN_UP_SECONDS
+    with contextlib.suppress(ChildProcessError):  # there is none any more
+        while time.monotonic() < deadline:
+            os.waitpid(-1, os.WNOHANG)
+            time.sleep(0.005)
 
 
 def begin(message: dict[str, object], descriptors: Sequence[int], check: Callable[[], None]) -> None:

@@ -8,6 +8,7 @@ none     the judge's own process, for a debugger
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import sys
@@ -42,24 +43,31 @@ class Trial:
 
 
 def choose(asked: str | None, device: str = "cpu") -> str:
-    """Return the level to use: what is asked for, or the strongest that works here.
+    """Return the level to use: what is asked for, or the strongest that works here, on this device.
 
-    With a GPU that is basic: CUDA's driver did not start behind the others where this was tried (error 304).
+    Where there is no GPU, which the submission's process will say, that is basic for "cuda".
     Raises GraderFault if what is asked for does not work here: it is never replaced by less.
     """
     if asked is None:
-        return "basic" if device == "cuda" else next(level for level in ISOLATIONS if tried(level).works)
-    if asked in ISOLATIONS and not (trial := tried(asked)).works:
+        return next((level for level in ISOLATIONS if tried(level, device).works), "basic")
+    if asked not in ISOLATIONS:
+        return asked
+    if not (trial := tried(asked)).works:
         raise GraderFault(
             f"isolation {asked} does not work on this machine: {trial.why_not}\n"
             f"{remedy(asked)} `grader doctor` says more; --isolation {best_below(asked)} works here."
         )
+    if device == "cuda" and not (trial := tried(asked, device)).works and tried("basic", device).works:
+        raise GraderFault(
+            f"isolation {asked} does not work with device cuda on this machine: {trial.why_not}\n"
+            f"`grader doctor` says more; --isolation {best_below(asked, device)} works here."
+        )
     return asked
 
 
-def best_below(asked: str) -> str:
-    """Return the strongest level that works here."""
-    return next((level for level in ISOLATIONS if level != asked and tried(level).works), "none")
+def best_below(asked: str, device: str = "cpu") -> str:
+    """Return the strongest level that works here, on this device."""
+    return next((level for level in ISOLATIONS if level != asked and tried(level, device).works), "none")
 
 
 def remedy(isolation: str) -> str:
@@ -77,10 +85,13 @@ def remedy(isolation: str) -> str:
 
 
 @cache
-def tried(isolation: str) -> Trial:
-    """Confine a process that holds nothing, exactly as a submission's would be, and say whether it worked."""
+def tried(isolation: str, device: str = "cpu") -> Trial:
+    """Confine a process that holds nothing, exactly as a submission's would be, and say whether it worked.
+
+    For "cuda" the driver must start in it, too.
+    """
     with tempfile.TemporaryDirectory(prefix="nanograder-") as folder:
-        start = _nobodys_start(isolation, folder)
+        start = _nobodys_start(isolation, folder, device)
         why_not = _in_a_fork(lambda: _confine(start))
     return Trial(isolation, works=not why_not, why_not=why_not)
 
@@ -99,7 +110,7 @@ def facts() -> dict[str, str]:
     }
 
 
-def _nobodys_start(isolation: str, folder: str) -> Start:
+def _nobodys_start(isolation: str, folder: str, device: str) -> Start:
     package = Path(folder, "submission", "nanochat")
     package.mkdir(parents=True)
     for path in (Path(folder), package.parent, package):
@@ -109,7 +120,7 @@ def _nobodys_start(isolation: str, folder: str) -> Start:
     limits = Limits()
     return Start(
         submission=str(package.parent),
-        device="cpu",
+        device=device,
         dtype="float32",
         isolation=isolation,
         folder=str(root),
@@ -132,7 +143,13 @@ def _confine(start: Start) -> str:
 
 def _confined(start: Start) -> str:
     confine.confine(start)
-    return ""
+    return _start_driver() if start["device"] == "cuda" else ""
+
+
+def _start_driver() -> str:
+    """Start CUDA's driver in this process, without torch; return why it does not."""
+    answer: int = ctypes.CDLL("libcuda.so.1").cuInit(0)
+    return f"CUDA's driver does not start there (error {answer})" if answer else ""
 
 
 def _in_a_fork(attempt: Callable[[], str]) -> str:

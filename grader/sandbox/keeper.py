@@ -23,6 +23,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from grader.sandbox import cgroup, confine, kernel
+from grader.sandbox.folders import remove
 from grader.sandbox.start import Start
 
 _TURN_SECONDS = 0.05
@@ -62,6 +63,8 @@ def keep(start: Start, leash: socket.socket, theirs: Sequence[int], run: Callabl
     reap_the_rest()
     if group is not None:
         group.remove()
+    if ended is None:
+        remove(Path(start["folder"]))  # the judge would, but it may have been killed
     tell(leash, {"ended": status, "seconds": usage.ru_utime + usage.ru_stime})
 
 

@@ -46,10 +46,12 @@ def restrict(
     writable: Iterable[str],
     devices: Iterable[str] = (),
     listed: Iterable[str] = (),
+    changed: Iterable[str] = (),
 ) -> None:
     """Give up every file but these: `readable` to read and execute, `writable` folders for anything.
 
-    Of the folders `listed`, and of all below, the names may be read. Paths that do not exist are left out.
+    Of the folders `listed`, and of all below, the names may be read, and files that lie in `changed` may be
+    written, but none made. Paths that do not exist are left out.
     Needs `kernel.gain_nothing` before. Raises OSError.
     """
     version = abi()
@@ -65,6 +67,7 @@ def restrict(
         _allow(ruleset, readable, READ & files)
         _allow(ruleset, listed, _READ_DIR & files)
         _allow(ruleset, writable, files)
+        _allow(ruleset, changed, (READ | _WRITE_FILE | _TRUNCATE) & files)
         _allow(ruleset, devices, (_READ_FILE | _WRITE_FILE | _IOCTL_DEVICE) & files)
         kernel.system_call(_RESTRICT_SELF, ruleset, 0)
     finally:

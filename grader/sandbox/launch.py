@@ -9,7 +9,6 @@ import contextlib
 import itertools
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -26,6 +25,7 @@ import psutil  # type: ignore[import-untyped]  # psutil ships no types
 import grader
 import specs
 from grader.sandbox import forkserver
+from grader.sandbox.folders import remove
 from grader.sandbox.limits import Limits
 from grader.sandbox.start import Start
 from specs.outcomes import GraderFault
@@ -259,12 +259,3 @@ def judge_folders() -> list[str]:
             raise GraderFault(f"`{package.__name__}` has no __init__.py: install nanograder again")
         found.append(str(Path(package.__file__).parent))
     return found
-
-
-def remove(folder: Path) -> None:
-    """Remove a folder that a submission could write to, whatever it left there."""
-    with contextlib.suppress(RecursionError):
-        shutil.rmtree(folder, ignore_errors=True)
-    if folder.exists():  # modes without write permission, or nested too deeply for Python
-        subprocess.run(["chmod", "-R", "u+rwx", folder], check=False, stderr=subprocess.DEVNULL)
-        subprocess.run(["rm", "-rf", "--", folder], check=False, stderr=subprocess.DEVNULL)

@@ -29,7 +29,7 @@ REFUSED = {
     "quotactl": (179, 60), "quotactl_fd": (443, 443), "swapon": (167, 224), "swapoff": (168, 225),
     "fanotify_init": (300, 262),
     # the network; pairs of sockets, which Python uses between its own processes, are another call
-    "socket": (41, 198), "connect": (42, 203), "bind": (49, 200), "listen": (50, 201),
+    "connect": (42, 203),
     # memory and queues that outlive their process, or that no limit counts
     "shmget": (29, 194), "msgget": (68, 186), "semget": (64, 190), "mq_open": (240, 180),
     "memfd_secret": (447, 447), "mlockall": (151, 230),
@@ -45,8 +45,10 @@ REFUSED = {
     # what happens in folders that it may not read; requests of which a machine has so many for all
     "inotify_add_watch": (254, 27), "io_setup": (206, 0),
 }  # fmt: skip
-# memfd_create makes memory that no limit of a process counts; CUDA's driver uses it.
-_MEMFD_CREATE = (319, 279)
+# Refused, too, but for CUDA's driver, which makes memory that no limit of a process counts (memfd_create) and
+# listens on a socket of its own: without these it does not start (error 304).
+_UNLESS_CUDA = {"memfd_create": (319, 279), "bind": (49, 200), "listen": (50, 201)}
+_SOCKET, _OF_THIS_MACHINE, _KIND_OF_SOCKET, _DATAGRAM = (41, 198), 1, 0xF, 2
 _CLONE, _CLONE3 = (56, 220), (435, 435)
 _SIGNALS = {
     "kill": (62, 129), "tkill": (200, 130), "tgkill": (234, 131),
@@ -66,7 +68,8 @@ _MACHINES = {"x86_64": (0, 0xC000_003E), "aarch64": (1, 0xC000_00B7)}
 _NAMESPACES = 0x7E02_0080  # every CLONE_NEW... flag, of time too
 _X32 = 0x4000_0000
 
-_LOAD, _JUMP_IF_EQUAL, _JUMP_IF_AT_LEAST, _JUMP_IF_ANY, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+_LOAD, _JUMP_IF_EQUAL, _JUMP_IF_AT_LEAST, _JUMP_IF_ANY = 0x20, 0x15, 0x35, 0x45
+_AND, _RETURN = 0x54, 0x06
 _ALLOW, _FAIL, _KILL = 0x7FFF_0000, 0x0005_0000, 0x8000_0000
 # Offsets in struct seccomp_data, little-endian.
 _NUMBER, _MACHINE, _FIRST_ARGUMENT, _SECOND_ARGUMENT = 0, 4, 16, 24
@@ -102,7 +105,7 @@ def program(*, cuda: bool = False, only: int | None = None, signals: bool = Fals
     column, machine = _MACHINES[platform.machine()]
     refused = [numbers[column] for numbers in REFUSED.values() if numbers[column] >= 0]
     if not cuda:
-        refused.append(_MEMFD_CREATE[column])
+        refused += [numbers[column] for numbers in (_SOCKET, *_UNLESS_CUDA.values())]
     lines = [
         _step(_LOAD, _MACHINE),
         _step(_JUMP_IF_EQUAL, machine, 1, 0),
@@ -115,6 +118,8 @@ def program(*, cuda: bool = False, only: int | None = None, signals: bool = Fals
     lines += [_step(_JUMP_IF_EQUAL, _CLONE3[column], 0, 1), _error(errno.ENOSYS)]
     for number in sorted(refused):
         lines += _when(number, [_error(errno.EPERM)])
+    if cuda:
+        lines += _when(_SOCKET[column], _listening_socket())
     if only is not None:
         lines += _only_to(column, only)
     if only is not None and signals:
@@ -154,6 +159,23 @@ def _only_to(column: int, process_id: int) -> list[bytes]:
         ]
         lines += _when(numbers[column], of_a_process)
     return lines
+
+
+def _listening_socket() -> list[bytes]:
+    """Allow a socket of this machine that needs a connection, which only the other side can ask for here.
+
+    One for datagrams would reach any socket that somebody has left open to all.
+    """
+    return [
+        _step(_LOAD, _FIRST_ARGUMENT),
+        _step(_JUMP_IF_EQUAL, _OF_THIS_MACHINE, 1, 0),
+        _error(errno.EPERM),
+        _step(_LOAD, _SECOND_ARGUMENT),
+        _step(_AND, _KIND_OF_SOCKET),
+        _step(_JUMP_IF_EQUAL, _DATAGRAM, 0, 1),
+        _error(errno.EPERM),
+        _step(_RETURN, _ALLOW),
+    ]
 
 
 def _signals(column: int, process_id: int) -> list[bytes]:

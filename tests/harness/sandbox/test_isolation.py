@@ -175,7 +175,7 @@ def test_control_groups_go_when_their_submission_goes(process: ProcessProbe) -> 
 def test_what_does_not_work_is_not_replaced_in_silence(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def tried(level: str) -> isolation.Trial:
+    def tried(level: str, device: str = "cpu") -> isolation.Trial:  # noqa: ARG001  # as the real one
         return isolation.Trial(level, works=level != "strict", why_not="unshare: not permitted")
 
     monkeypatch.setattr(isolation, "tried", tried)

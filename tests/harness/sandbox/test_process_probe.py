@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -248,14 +249,24 @@ def test_a_submission_process_ends_with_its_judge(tmp_path: Path) -> None:
     judge = (
         "import os, sys, time; from pathlib import Path; from grader.sandbox.process import ProcessProbe\n"
         "probe = ProcessProbe(Path(sys.argv[1])); probe('selftest.echo', value=1)\n"
-        "Path(sys.argv[2]).write_text(str(probe._child.process_id)); os._exit(0)"
+        "Path(sys.argv[2]).write_text(str(probe._child.process_id))\n"
+        "os.kill(os.getpid(), 9)"
     )
     root = Path(launch.__file__).parents[2]
-    environment = {**os.environ, "TMPDIR": str(tmp_path)}  # a judge that ends so leaves its folder behind
-    subprocess.run(
-        [sys.executable, "-c", judge, SUBMISSIONS / "hostile", note], check=True, cwd=root, env=environment
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    killed = subprocess.run(
+        [sys.executable, "-c", judge, SUBMISSIONS / "hostile", note],
+        check=False,
+        cwd=root,
+        env={**os.environ, "TMPDIR": str(temporary)},
     )
+    assert killed.returncode == -signal.SIGKILL
     assert ends_within_a_second(int(note.read_text()))
+    until = time.monotonic() + 5
+    while (left := list(temporary.iterdir())) and time.monotonic() < until:
+        time.sleep(0.01)
+    assert left == [], "its keeper clears away what a killed judge cannot"
 
 
 @linux_only
