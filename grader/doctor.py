@@ -16,6 +16,7 @@ from typing import Any
 import psutil  # type: ignore[import-untyped]  # psutil ships no types
 
 from grader.sandbox import isolation
+from grader.sandbox.isolation import Trial
 from grader.sandbox.start import ISOLATIONS
 
 _ASK_TORCH = """
@@ -32,10 +33,10 @@ class Diagnosis:
     """What was found."""
 
     machine: dict[str, str]
-    isolation: list[isolation.Trial]
+    isolation: list[Trial]
     strongest: str
     """The level that `grader run` takes here when not told."""
-    with_gpu: list[isolation.Trial]
+    with_gpu: list[Trial]
     """The same levels with CUDA's driver; empty where torch sees no GPU."""
 
 

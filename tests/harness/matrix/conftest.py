@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.harness.background import BACKGROUND, wanted
+
 from .gradings import Gradings
 
 STARTED = pytest.StashKey[Gradings]()
@@ -11,13 +13,12 @@ STARTED = pytest.StashKey[Gradings]()
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Start grading if a test will ask for it."""
-    asked = any("grade" in getattr(item, "fixturenames", ()) for item in session.items)
-    if asked and not session.config.option.collectonly:
-        session.config.stash[STARTED] = Gradings()
+    if wanted(session, "grade"):
+        session.config.stash[STARTED] = Gradings(session.config.stash[BACKGROUND])
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """End whatever still runs."""
+    """Remove what was graded."""
     if started := session.config.stash.get(STARTED, None):
         started.close()
 

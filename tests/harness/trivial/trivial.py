@@ -189,31 +189,25 @@ class Trivial:
     what: str
     sources: Sources
     level: int = 3
-    exhaustive: bool = False
-    """Whether it shows hardly more than another one does."""
 
 
 TRIVIAL = [
     Trivial("raises ValueError", "Refuses every request, as one may refuse some.", raising("ValueError")),
-    Trivial("raises RuntimeError", "Raises whatever it is asked.", raising("RuntimeError"), 3, True),
+    Trivial("raises RuntimeError", "Raises whatever it is asked.", raising("RuntimeError")),
     Trivial(
         "exits",
         "Leaves when it is imported.",
         dict.fromkeys(("__init__.py",), "raise SystemExit(0)\n"),
-        3,
-        True,
     ),
-    Trivial("zeros", "Answers with zeros of the right shapes.", ZEROS, 3, True),
+    Trivial("zeros", "Answers with zeros of the right shapes.", ZEROS),
     Trivial("echoes", "Answers with what it was given.", ECHOING),
     Trivial("constant", "A model that ignores its input, and a sampler that takes the best.", CONSTANT),
-    Trivial("refuses text", "Raises whatever it is asked.", trivial_text.raising("ValueError"), 1, True),
+    Trivial("refuses text", "Raises whatever it is asked.", trivial_text.raising("ValueError"), 1),
     Trivial("no text", "Learns no tokens, encodes nothing, loads zeros.", trivial_text.ZEROS, 1),
     Trivial(
         "one letter", "Takes every letter for the same, and counts for a stream.", trivial_text.ECHOING, 1
     ),
-    Trivial(
-        "refuses training", "Raises whatever it is asked.", trivial_training.raising("ValueError"), 2, True
-    ),
+    Trivial("refuses training", "Raises whatever it is asked.", trivial_training.raising("ValueError"), 2),
     Trivial("no training", "Makes no steps and reports losses of 0.", trivial_training.ZEROS, 2),
     Trivial("promises", "Makes no steps and reports falling losses.", trivial_training.PROMISING, 2),
 ]

@@ -1,0 +1,92 @@
+"""Commands whose output tests will ask for, run beside the other tests.
+
+The other tests leave half of two processors idle. So what takes minutes begins when pytest knows that it
+will be asked for, in the order in which tests will ask, and gives way to whatever else runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import threading
+from collections.abc import Hashable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+
+AT_ONCE = 2
+NICE = 5
+"""A call has 20 s, and at a quarter of a processor it still takes two; more would be too nice."""
+
+Done = subprocess.CompletedProcess[str]
+
+
+class Background:
+    """Runs commands, each once, two at a time."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(max_workers=AT_ONCE)
+        self._lock = threading.Lock()
+        self._running: set[subprocess.Popen[str]] = set()
+        self._closed = False
+        # A test that runs by then may change the environment.
+        self._environment = dict(os.environ)
+        self._started: dict[Hashable, Future[Done]] = {}
+
+    def begin(
+        self,
+        key: Hashable,
+        command: Sequence[str],
+        variables: Mapping[str, str] | None = None,
+        given: str | None = None,
+    ) -> None:
+        """Run a command as soon as its turn comes, with further variables and standard input."""
+        assert key not in self._started, f"{key} has begun"
+        environment = {**self._environment, **(variables or {})}
+        self._started[key] = self._pool.submit(self._run, list(command), environment, given)
+
+    def begun(self, key: Hashable) -> bool:
+        """Say whether a command of this name has been asked for."""
+        return key in self._started
+
+    def result(self, key: Hashable) -> Done:
+        """Return what came of a command, as soon as it has ended."""
+        return self._started[key].result()
+
+    def close(self) -> None:
+        """End what still runs, for tests may stop before they have asked for everything."""
+        with self._lock:
+            self._closed = True
+            for process in self._running:
+                with contextlib.suppress(ProcessLookupError):
+                    process.terminate()
+        self._pool.shutdown(cancel_futures=True)
+
+    def _run(self, command: list[str], environment: dict[str, str], given: str | None) -> Done:
+        with self._lock:
+            assert not self._closed, "nothing begins after the tests"
+            process = subprocess.Popen(
+                ["nice", "-n", str(NICE), *command],
+                stdin=subprocess.DEVNULL if given is None else subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                env=environment,
+                start_new_session=True,
+            )
+            self._running.add(process)
+        said, complained = process.communicate(given)
+        with self._lock:
+            self._running.remove(process)
+        return Done(command, process.returncode, said, complained)
+
+
+BACKGROUND = pytest.StashKey[Background]()
+
+
+def wanted(session: pytest.Session, fixture: str) -> bool:
+    """Say whether a test that will run asks for a fixture."""
+    return not session.config.option.collectonly and any(
+        fixture in getattr(item, "fixturenames", ()) for item in session.items
+    )
