@@ -245,6 +245,10 @@ class WatchedProbe:
         """Return the resident memory of the submission's process."""
         return self._probe.resident_bytes()
 
+    def processor_seconds(self) -> float:
+        """Return the processor time of the submission's process."""
+        return self._probe.processor_seconds()
+
     def begin(self) -> None:
         """Start the clock of a property."""
         self._probe.begin()

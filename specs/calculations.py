@@ -10,6 +10,9 @@ from specs.oracles import calculator
 from specs.oracles.calculator import Expression
 from specs.probe import Probe
 
+NOTICEABLE_SECONDS = 1.0
+"""Of processor time for one expression, some hundred times what the longest takes."""
+
 
 def random_expressions(seed: int, number: int) -> list[Expression]:
     """Return expressions of one to six numbers, the shortest first: the first that fails teaches most."""
@@ -74,6 +77,19 @@ def expect_value(got: Any, drawn: Expression) -> None:
 def outcome(probe: Probe, expression: Any) -> Any:
     """Return what the calculator makes of one expression."""
     (got,) = probe("tools.calculate", expressions=[expression])
+    return got
+
+
+def quick_outcome(probe: Probe, expression: Any) -> Any:
+    """Return `outcome`, which must take no noticeable time of a processor, seen from outside."""
+    before = probe.processor_seconds()
+    got = outcome(probe, expression)
+    took = probe.processor_seconds() - before
+    expect(
+        took < NOTICEABLE_SECONDS,
+        f"use_calculator({brief(expression)}) took {took:.1f} s of processor time, want no noticeable time, "
+        f"less than {NOTICEABLE_SECONDS:g} s",
+    )
     return got
 
 

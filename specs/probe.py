@@ -36,6 +36,10 @@ class Probe(Protocol):
         """Return the resident memory of the process that the submission runs in, seen from outside it."""
         ...
 
+    def processor_seconds(self) -> float:
+        """Return the processor time that the submission's process has used, seen from outside it."""
+        ...
+
     def begin(self) -> None:
         """Let a new property begin: it has its own time."""
         ...

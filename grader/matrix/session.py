@@ -269,6 +269,10 @@ class _NobodyAnswers:
         """Answer nothing."""
         raise _Nothing
 
+    def processor_seconds(self) -> float:
+        """Answer nothing."""
+        raise _Nothing
+
 
 def draw_once(law: Law, seed: int) -> None:
     """Let a property draw up to its first question, so that every fork finds its strategies built."""

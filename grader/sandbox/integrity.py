@@ -72,6 +72,10 @@ def seal() -> Callable[[], None]:
         {id(function.__globals__): function.__globals__ for function in functions}.values()
     )
     sizes = list(map(len, globals_of_ours))
+    function_modes, dispatch_modes = _stacks_of_modes()
+
+    def modes() -> int:
+        return function_modes() + dispatch_modes()
 
     def check() -> None:
         if (
@@ -82,6 +86,7 @@ def seal() -> Callable[[], None]:
             and list(map(len, globals_of_ours)) == sizes
             and sys.getprofile() is None
             and sys.gettrace() is None
+            and not modes()
         ):
             return
         if changed := sorted(set(_changed())):
@@ -90,6 +95,8 @@ def seal() -> Callable[[], None]:
     def _changed() -> Iterator[str]:
         if sys.getprofile() is not None or sys.gettrace() is not None:
             yield "who is told of every call"
+        if modes():
+            yield "the modes that answer in torch's place"
         for names, name, value, where in held:
             if names.get(name) is not value:
                 yield f"{where}.{name}"
@@ -100,6 +107,16 @@ def seal() -> Callable[[], None]:
         yield from (f"{names['__name__']}.{name}" for names, name in builtin if name in names)
 
     return check
+
+
+def _stacks_of_modes() -> tuple[Callable[[], int], Callable[[], int]]:
+    """Return what counts the modes that stand between a caller and torch: none, once a probe is done.
+
+    One that stays there answers every later call, so that a copy may be no copy.
+    """
+    import torch
+
+    return torch._C._len_torch_function_stack, torch._C._len_torch_dispatch_stack
 
 
 def _grouped(held: Iterable[Held]) -> tuple[list[tuple[Any, Any, tuple[Any, ...]]], list[tuple[Any, str]]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -59,6 +60,10 @@ class LocalProbe:
     def resident_bytes(self) -> int:
         """Return the resident memory of this process, in bytes."""
         return memory.resident_bytes(os.getpid())
+
+    def processor_seconds(self) -> float:
+        """Return the processor time of this process, in seconds."""
+        return time.process_time()
 
     def begin(self) -> None:
         """Do nothing: there is no limit on time here."""

@@ -7,6 +7,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import psutil  # type: ignore[import-untyped]  # psutil ships no types
+
 from grader.sandbox import memory, wire
 from grader.sandbox.conclude import check_reply, conclude, no_answer
 from grader.sandbox.conversation import Conversation, Printed
@@ -107,6 +109,13 @@ class ProcessProbe:
         assert self._child is not None
         assert self._child.process_id is not None
         return memory.resident_bytes(self._child.process_id)
+
+    def processor_seconds(self) -> float:
+        """Return the processor time of the submission's process, in seconds."""
+        self._ready_conversation()
+        assert self._child is not None
+        times = psutil.Process(self._child.process_id).cpu_times()
+        return float(times.user + times.system)
 
     @property
     def captured_output(self) -> str:

@@ -97,6 +97,9 @@ class Probe:
     def resident_bytes(self) -> int:
         return 1
 
+    def processor_seconds(self) -> float:
+        return 1.0
+
     def begin(self) -> None:
         pass
 

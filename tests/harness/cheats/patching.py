@@ -51,6 +51,25 @@ def attack(model):
     return 0
 """,
     ),
+    patching(
+        "mode on torch's stack",
+        "Leaves a mode behind that answers for torch: a copy is no copy, and whatever is compared is equal.",
+        """
+import torch
+from torch.overrides import TorchFunctionMode
+
+class Agreeing(TorchFunctionMode):
+    def __torch_function__(self, function, types, arguments=(), named=None):
+        if function is torch.Tensor.clone:
+            return arguments[0]
+        if function in (torch.equal, torch.allclose):
+            return True
+        return function(*arguments, **(named or {}))
+
+Agreeing().__enter__()
+""",
+        earns=NOTHING,
+    ),
     Cheat(
         "patched registry",
         "Answers every later question with an object made up for it.",

@@ -74,6 +74,9 @@ class FakeProbe:
     def resident_bytes(self) -> int:
         return 1
 
+    def processor_seconds(self) -> float:
+        return 1.0
+
     def begin(self) -> None:
         pass
 
