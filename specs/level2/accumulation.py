@@ -146,17 +146,18 @@ def test_a_step_without_targets_is_survived(
     cases=[
         {"seed": 0, "form": form, "more": more}
         for form in ("list", "tuple", "generator", "iterable")
-        for more in ([], [{"epoch": 0}])
+        for more in ([], [{"epoch": 0}], ["mask"])
     ],
     seed=seeds,
     form=st.sampled_from(["list", "tuple", "generator"]),
-    more=st.sampled_from([[], [{"epoch": 0, "text": 3}], [None, 5]]),
+    more=st.sampled_from([[], [{"epoch": 0, "text": 3}], [None, 5], ["mask", {"epoch": 0}]]),
 )
 def test_micro_batches_may_be_any_iterable(probe: Probe, seed: int, form: str, more: list[Any]) -> None:
     """Micro-batches may come in a list or one by one, and may carry more than inputs and targets.
 
     They stay as they are. Kills: the length or an index asked of an iterator, one that is run through twice,
-    batches unpacked into exactly two, targets written into, a list that is sorted or emptied.
+    batches unpacked into exactly two, what stands behind taken for weights, targets written into, a list that
+    is sorted or emptied.
     """
     weights = training_draws.weights(seed)
     batches = training_draws.of_sizes(seed, [(1, 4, 1), (2, 3, 6), (2, 2, 3)])
@@ -169,20 +170,32 @@ def test_micro_batches_may_be_any_iterable(probe: Probe, seed: int, form: str, m
 
 @law(
     examples=6,
-    cases=[{"seed": 0, "stale": 1.0, "groups": ALL}, {"seed": 0, "stale": -100.0, "groups": SEVERAL}],
+    cases=[
+        {"seed": 0, "stale": 1.0, "groups": ALL, "beside": None},
+        {"seed": 0, "stale": -100.0, "groups": SEVERAL, "beside": None},
+        {"seed": 0, "stale": 1.0, "groups": ALL, "beside": "bias"},
+    ],
     seed=seeds,
     stale=st.sampled_from([1.0, -3.0, 1000.0]),
     groups=st.sampled_from([ALL, SEVERAL]),
+    beside=st.sampled_from([None, "bias", "head"]),
 )
-def test_old_gradients_do_not_count(probe: Probe, seed: int, stale: float, groups: list[str]) -> None:
+def test_old_gradients_do_not_count(
+    probe: Probe, seed: int, stale: float, groups: list[str], beside: str | None
+) -> None:
     """A gradient that was there before the step does not count, and none is left behind.
 
-    Kills: gradients that are never cleared, cleared for the first optimizer only, or cleared after the
-    step alone.
+    Also of a parameter `beside` the model, which the loss depends on and an optimizer holds.
+    Kills: gradients that are never cleared, cleared for the first optimizer only, cleared after the step
+    alone, or those of the model alone.
     """
     weights, batches = training_draws.weights(seed), training_draws.of_sizes(seed, [(2, 3, 4), (1, 2, 2)])
-    got = one_step(probe, weights, batches, stale=stale, groups=groups)
-    expect_gradients(got, training.gradients(weights, batches), f"where gradients of {stale} were before")
+    got = one_step(probe, weights, batches, stale=stale, groups=groups, beside=beside)
+    want = training.gradients(weights, batches)
+    expect_gradients(got, want, f"where gradients of {stale} were before")
+    norm = training.norm(want, list(training.REACHED))
+    what = f"the norm of the gradient where gradients of {stale} were before"
+    expect_close(np.array([got["steps"][0]["grad_norm"]]), np.array([norm]), tolerances.STEP_GRADIENT, what)
     expect_equal(got["steps"][0]["left"], [], "parameters that have a gradient after the step")
 
 

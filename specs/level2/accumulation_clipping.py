@@ -52,19 +52,25 @@ def test_the_norm_is_of_all_that_the_optimizers_hold(
 
 @law(
     examples=12,
-    cases=[{"seed": 0, "sizes": [(1, 4, 1), (2, 4, 6)], "groups": groups, "share": 0.5} for groups in GROUPS],
+    cases=[
+        {"seed": 0, "sizes": [(1, 4, 1), (2, 4, 6)], "groups": groups, "share": 0.5}
+        | {"named": len(groups) == 1}
+        for groups in GROUPS
+    ],
     seed=seeds,
     sizes=training_draws.uneven(),
     groups=st.sampled_from(GROUPS),
     share=st.sampled_from([0.01, 0.3, 0.9]),
+    named=st.booleans(),
 )
 def test_a_large_gradient_is_scaled_to_the_limit(
-    probe: Probe, seed: int, sizes: Sizes, groups: list[str], share: float
+    probe: Probe, seed: int, sizes: Sizes, groups: list[str], share: float, named: bool
 ) -> None:
     """A gradient longer than `grad_clip` is shortened to it in its direction; the norm reported is before it.
 
-    Kills: clipping of each micro-batch, each optimizer or each parameter alone, of the sum and not the mean,
-    values cut off one by one, the norm after clipping reported.
+    Whether arguments are given by name or in their order. Kills: clipping of each micro-batch, each optimizer
+    or each parameter alone, of the sum and not the mean, values cut off one by one, the norm after clipping
+    reported.
     """
     weights, batches = training_draws.weights(seed), training_draws.of_sizes(seed, sizes)
     held = [name for name in training.REACHED if name in ",".join(groups).split(",")]
@@ -72,7 +78,7 @@ def test_a_large_gradient_is_scaled_to_the_limit(
     norm = training.norm(gradients, held)
     if not norm:
         return
-    got = one_step(probe, weights, batches, groups=groups, grad_clip=share * norm)
+    got = one_step(probe, weights, batches, groups=groups, grad_clip=share * norm, named=named)
     what = f"clipped to {share} of its norm, {counts_in_words(batches)}"
     expect_gradients(got, {name: gradients[name] for name in held}, what, factor=share)
     expect_close(

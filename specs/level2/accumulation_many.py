@@ -1,12 +1,14 @@
-"""A step on many micro-batches, and on one that comes more than once."""
+"""A step on many micro-batches, on one that comes more than once, and of other parameters than the last."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
 
 from specs import training_draws
-from specs.compare import expect_close
+from specs.compare import expect, expect_close, expect_equal
 from specs.law import law
 from specs.level2.accumulation import expect_gradients, expect_loss
 from specs.oracles import training
@@ -62,3 +64,64 @@ def test_a_limit_may_be_an_integer(probe: Probe, seed: int, limit: int) -> None:
         STEP_GRADIENT,
         "the norm of the gradient before it is clipped",
     )
+
+
+CHANGES: dict[str, dict[str, Any]] = {
+    "takes a group more": {"uses": [[0, 1], [0, 1]], "takes": [None, "head"]},
+    "has an optimizer more": {"uses": [[0], [0, 1]]},
+    "has an optimizer fewer": {"uses": [[0, 1], [0]]},
+    "has another optimizer": {"uses": [[0], [1]]},
+}
+
+
+@law(
+    examples=4,
+    cases=[{"seed": 0, "second": second, "share": 0.5} for second in CHANGES],
+    seed=seeds,
+    second=st.sampled_from(list(CHANGES)),
+    share=st.sampled_from([None, 0.5]),
+)
+def test_a_step_is_of_what_its_optimizers_hold(
+    probe: Probe, seed: int, second: str, share: float | None
+) -> None:
+    """Gradients, norm and limit of a step are those of what its optimizers hold then, whatever the last held.
+
+    Between two steps on one model an optimizer takes another group, or the step has others. Kills: a list of
+    parameters that is made once and kept, with the model, an optimizer or the module.
+    """
+    weights, batches = training_draws.weights(seed), [training_draws.batch(seed, 2, 3)]
+    groups, plan = ["wte", "gain,bias"], CHANGES[second]
+    gradients = training.gradients(weights, batches)
+    held = [[name for place in used for name in groups[place].split(",")] for used in plan["uses"]]
+    held[1] += [name for name in plan.get("takes", []) if name is not None]
+    norms = [training.norm(gradients, names) for names in held]
+    limit = None if share is None else share * min(norms)
+    got = probe(
+        "training.steps",
+        weights=weights,
+        groups=groups,
+        steps=[batches, batches],
+        # Nothing moves: both steps have one gradient.
+        lr=0.0,
+        stale=3.0,
+        grad_clip=limit,
+        **plan,
+    )
+    before = [0] * len(groups)
+    for step, (used, norm) in enumerate(zip(plan["uses"], norms, strict=True)):
+        what = f"of step {step}, where the second {second}"
+        expect_close(
+            np.array([got["steps"][step]["grad_norm"]]), np.array([norm]), STEP_GRADIENT, f"the norm {what}"
+        )
+        expect_equal(got["steps"][step]["left"], [], f"parameters with a gradient after the end {what}")
+        seen: dict[str, Any] = {}
+        for place in used:
+            made = got["seen"][place]
+            expect(len(made) > before[place], f"optimizer {place} made no step {what}")
+            seen |= made[before[place]]["gradients"]
+            before[place] += 1
+        expect_equal(sorted(seen), sorted(held[step]), f"the parameters stepped {what}")
+        for name, gradient in seen.items():
+            want = gradients[name] * (1.0 if limit is None else limit / norm)
+            expect(gradient is not None, f"{name} has no gradient {what}")
+            expect_close(gradient, want, STEP_GRADIENT, f"the gradient of {name} {what}")

@@ -50,13 +50,19 @@ RECIPES: dict[str, list[dict[str, Any]]] = {
             ],
         },
     ],
+    "alike": [
+        {"kind": "adamw", "groups": [{"members": ["blocks.0.first.weight"], "lr": 0.2}]},
+        {"kind": "adamw", "groups": [{"members": ["blocks.1.first.weight"], "lr": 0.004}]},
+        {"kind": "adamw", "groups": [{"members": ["gain", "blocks.0.first.bias"], "lr": 0.02}]},
+    ],
     "others": [
         {"kind": "rmsprop", "groups": [{"members": ["gain"], "lr": 0.01, "momentum": 0.5, "centered": True}]},
         {"kind": "adagrad", "groups": [{"members": ["embedding.weight"], "lr": 0.1}]},
         {"kind": "adamw", "groups": [{"members": ["blocks.0.first.bias"], "lr": 0.1, "amsgrad": True}]},
     ],
 }
-"""Optimizers of torch: one or more, with one group or more, each with another kind of memory."""
+"""Optimizers of torch: one or more, with one group or more, each with another kind of memory; and several of
+one class, two of them for parameters of one shape."""
 
 recipes = st.sampled_from(list(RECIPES))
 
@@ -83,6 +89,7 @@ data_states = st.one_of(st.none(), st.dictionaries(st.text("abc", max_size=4), p
         {"seed": 1, "recipe": "momentum", "before": 1, "after": 1},
         {"seed": 2, "recipe": "two", "before": 0, "after": 3},
         {"seed": 3, "recipe": "others", "before": 3, "after": 2},
+        {"seed": 4, "recipe": "alike", "before": 2, "after": 1},
     ],
     seed=seeds,
     recipe=recipes,
@@ -94,8 +101,8 @@ def test_training_goes_on_as_if_never_stopped(
 ) -> None:
     """Training that is interrupted, saved, loaded and continued ends at the same parameters, bit for bit.
 
-    Kills: what an optimizer remembers is lost or rounded, the second optimizer is forgotten, the count of
-    steps begins anew.
+    Kills: what an optimizer remembers is lost or rounded, the second optimizer is forgotten, one of two of a
+    class, the count of steps begins anew.
     """
     check_resumed(probe, seed, recipe, before, after, stepped=0)
 
@@ -203,9 +210,11 @@ def test_parameters_come_back(probe: Probe, seed: int, recipe: str, before: int,
 @law(
     examples=15,
     cases=[
-        {"saves": [{"step": 7, "data_state": {"epoch": 1, "at": [3, {"token": 12}]}}], "nested": "run"},
-        {"saves": [{"step": 0, "data_state": None}], "nested": "a/b/c"},
-        {"saves": [{"step": 5, "data_state": {"x": 1}}, {"step": 6, "data_state": None}], "nested": "run"},
+        {"saves": [{"step": 7, "data_state": {"epoch": 1, "at": [3, {"token": 12}]}}], "nested": "run"}
+        | {"named": False},
+        {"saves": [{"step": 0, "data_state": None}], "nested": "a/b/c", "named": True},
+        {"saves": [{"step": 5, "data_state": {"x": 1}}, {"step": 6, "data_state": None}], "nested": "run"}
+        | {"named": True},
     ],
     saves=st.lists(
         st.fixed_dictionaries({"step": st.integers(0, 10**12), "data_state": data_states}),
@@ -213,15 +222,24 @@ def test_parameters_come_back(probe: Probe, seed: int, recipe: str, before: int,
         max_size=3,
     ),
     nested=st.sampled_from(["run", "a/b/c", "with space/ü"]),
+    named=st.booleans(),
 )
-def test_step_and_data_state_come_back(probe: Probe, saves: list[dict[str, Any]], nested: str) -> None:
+def test_step_and_data_state_come_back(
+    probe: Probe, saves: list[dict[str, Any]], nested: str, named: bool
+) -> None:
     """Loading returns the step and the state of the data that were saved last, equal in value and type.
 
-    The directory is made, with those above it, and may be a `str` or a `Path`.
+    The directory is made, with those above it, and may be a `str` or a `Path`. With `named`, arguments are
+    given by their names.
     Kills: a step off by one, a state turned into text, what was saved first, an empty state taken for none.
     """
     got = probe(
-        "checkpoint.returned", parameters=parameters(0), recipe=RECIPES["AdamW"], saves=saves, nested=nested
+        "checkpoint.returned",
+        parameters=parameters(0),
+        recipe=RECIPES["AdamW"],
+        saves=saves,
+        nested=nested,
+        named=named,
     )
     for number, (answer, given) in enumerate(zip(got, saves, strict=True)):
         expect(isinstance(answer, dict), f"load_checkpoint returned {answer!r:.100}, want a dict")

@@ -149,7 +149,8 @@ def test_a_refused_load_spoils_nothing(probe: Probe, seed: int, recipe: str, ref
 def test_checkpoints_change_no_setting(probe: Probe, seed: int) -> None:
     """Saving and loading change no setting that all of the process share, the working folder among them.
 
-    Kills: a checkpoint written by going to its folder, a seed, warning filters that are set for good.
+    They work in any thread. Kills: a checkpoint written by going to its folder, a seed, warning filters that
+    are set for good, signals held back while a file is written.
     """
     expect_no_setting_changed(probe, seed, ["save_checkpoint", "load_checkpoint"])
 

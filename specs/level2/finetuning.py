@@ -118,20 +118,24 @@ def test_padding_is_never_learned(probe: Probe, made: list[Row], batch_size: int
 @law(
     examples=17,
     cases=[
-        {"made": [([5 + n, 6, 7], [0, 1, 1]) for n in range(5)], "batch_size": size, "form": "list"}
-        for size in (1, 2, 5, 8)
+        {"made": [([5 + n, 6, 7], [0, 1, 1]) for n in range(count)], "batch_size": size, "form": form}
+        for count, size, form in (
+            *((5, size, "list") for size in (1, 2, 5, 8)),
+            *((40, size, form) for size in (1, 3) for form in ("passing", "refilled")),
+        )
     ],
     made=rows(least=3, most=9),
     batch_size=st.integers(1, 10),
-    form=st.sampled_from(["list", "iterator"]),
+    form=st.sampled_from(["list", "iterator", "passing", "refilled"]),
 )
 def test_each_conversation_comes_once_in_order(
     probe: Probe, made: list[Row], batch_size: int, form: str
 ) -> None:
     """Batches hold `batch_size` conversations each, the last one what is left, each once and in order.
 
+    Also where nobody keeps the conversations, or where a dict whose batch was given is filled anew.
     Kills: an incomplete last batch dropped or filled up again, rows sorted by length, an empty batch at the
-    end, conversations read by index or run through twice.
+    end, conversations read by index or run through twice, rows kept by the identity of conversations.
     """
     got = probe("finetuning.scripted", rows=made, batch_size=batch_size, form=form)
     expect_rows(got, made, batch_size)
@@ -169,18 +173,20 @@ def test_inputs_are_int32_and_targets_int64(probe: Probe, made: list[Row], batch
 @law(
     examples=12,
     cases=[
-        {"made": [([5, 6, 7, 8, 9, 10], [0, 1, 1, 1, 0, 1])] * 2, "max_tokens": limit}
+        {"made": [([5, 6, 7, 8, 9, 10], [0, 1, 1, 1, 0, 1])] * 2, "max_tokens": limit} | {"named": limit != 4}
         for limit in (2, 4, 6, 7)
     ],
     made=rows(least=2, most=4),
     max_tokens=st.integers(2, 13),
+    named=st.booleans(),
 )
-def test_rows_are_cut_to_max_tokens(probe: Probe, made: list[Row], max_tokens: int) -> None:
+def test_rows_are_cut_to_max_tokens(probe: Probe, made: list[Row], max_tokens: int, named: bool) -> None:
     """A conversation is cut after `max_tokens` ids: one input fewer, and the last id is still a target.
 
+    Whether arguments are given by name or in their order.
     Kills: a limit that is not handed on, one place more or less, inputs and targets cut apart.
     """
-    got = probe("finetuning.scripted", rows=made, batch_size=2, max_tokens=max_tokens)
+    got = probe("finetuning.scripted", rows=made, batch_size=2, max_tokens=max_tokens, named=named)
     expect_rows(got, made, 2, max_tokens)
 
 

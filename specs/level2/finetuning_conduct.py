@@ -25,13 +25,13 @@ def test_importing_fine_tuning_changes_nothing(probe: Probe) -> None:
 
 @law(examples=3, cases=[{"batch_size": 2}], batch_size=st.integers(1, 4))
 def test_batches_change_no_setting(probe: Probe, batch_size: int) -> None:
-    """Making batches changes no setting that all of the process share.
+    """Making batches changes no setting that all of the process share, and works in any thread.
 
-    Kills: a seed, a default dtype or device, warning filters that are set for good.
+    Kills: a seed, a default dtype or device, warning filters that are set for good, signals taken over.
     """
     made: list[Row] = [([1, 2 + n, 3], [0, 1, 1]) for n in range(5)]
     for changed in probe("training_conduct.shared_by_finetuning", rows=made, batch_size=batch_size):
-        expect(False, f"making batches changed {changed}")
+        expect(False, f"making batches {changed}")
 
 
 @law(

@@ -25,6 +25,9 @@ CRITERION = "loop"
 PLAIN: dict[str, Any] = {"grad_clip": None, "warmdown_ratio": 0.0}
 """Options with which the schedule is 1 everywhere and nothing is clipped."""
 
+ANSWERS: list[list[Any]] = [[True], [False], [1, "stop"], [{"loss": 0.0, "step": 1}]]
+"""What `on_step` may return in turn: nobody asks for it."""
+
 SCHEDULES: list[dict[str, float]] = [
     {"warmup_ratio": 0.0, "warmdown_ratio": 0.0, "final_lr_frac": 0.0},
     {"warmup_ratio": 0.5, "warmdown_ratio": 0.25, "final_lr_frac": 0.1},
@@ -132,7 +135,8 @@ def test_it_ends_when_the_batches_end(
 @law(
     examples=12,
     cases=[
-        {"seed": 0, "num_steps": 4, "accumulation": 1, "clip": 0.05, "shape": SCHEDULES[0], "groups": ALL},
+        {"seed": 0, "num_steps": 4, "accumulation": 1, "clip": 0.05, "shape": SCHEDULES[0], "groups": ALL}
+        | {"named": True},
         {
             "seed": 0,
             "num_steps": 4,
@@ -140,6 +144,7 @@ def test_it_ends_when_the_batches_end(
             "clip": None,
             "shape": SCHEDULES[1],
             "groups": SEVERAL,
+            "named": False,
         },
     ],
     seed=seeds,
@@ -148,6 +153,7 @@ def test_it_ends_when_the_batches_end(
     clip=st.sampled_from([None, 0.05, 0.3]),
     shape=st.sampled_from(SCHEDULES),
     groups=st.sampled_from([ALL, SEVERAL]),
+    named=st.booleans(),
 )
 def test_its_steps_are_train_steps(
     probe: Probe,
@@ -157,15 +163,17 @@ def test_its_steps_are_train_steps(
     clip: float | None,
     shape: dict[str, float],
     groups: list[str],
+    named: bool,
 ) -> None:
     """Loss, norm and parameters are those of the submission's own train steps on the same batches.
 
+    Whether the model, optimizers, batches and number of steps are given by name or in their order.
     Kills: a limit of the gradient that is not handed on, steps on other batches than reported, an optimizer
     left out, losses reported of another step.
     """
     pairs = stream(seed, num_steps * accumulation)
     options = {**shape, "grad_clip": clip, "accumulation": accumulation}
-    got = fit(probe, seed, pairs, num_steps, options=options, groups=groups)
+    got = fit(probe, seed, pairs, num_steps, options=options, groups=groups, named=named)
     cut = [pairs[place : place + accumulation] for place in range(0, len(pairs), accumulation)]
     expect_own_steps(probe, seed, got, cut, num_steps, {**shape, "grad_clip": clip}, groups)
 
@@ -259,25 +267,30 @@ def test_each_step_has_the_rates_of_its_number(
 @law(
     examples=8,
     cases=[
-        {"seed": 0, "num_steps": 3, "first": 0},
-        {"seed": 0, "num_steps": 7, "first": 4},
-        {"seed": 0, "num_steps": 3, "first": 3},
+        {"seed": 0, "num_steps": 3, "first": 0, "answers": [None]},
+        {"seed": 0, "num_steps": 7, "first": 4, "answers": [None]},
+        {"seed": 0, "num_steps": 3, "first": 3, "answers": [None]},
+        *({"seed": 0, "num_steps": 3, "first": 0, "answers": answers} for answers in ANSWERS),
     ],
     seed=seeds,
     num_steps=st.integers(3, 7),
     first=st.integers(0, 4),
+    answers=st.sampled_from(ANSWERS),
 )
-def test_the_history_tells_every_step_once(probe: Probe, seed: int, num_steps: int, first: int) -> None:
+def test_the_history_tells_every_step_once(
+    probe: Probe, seed: int, num_steps: int, first: int, answers: list[Any]
+) -> None:
     """There is an entry for each step from first_step to num_steps - 1, and on_step is told each.
 
-    None where all steps have been made.
+    None where all steps have been made. `on_step` may keep what it is called with, and return anything.
     Kills: steps counted from 0 or 1 when training goes on, the last one missing or made again, on_step called
-    before the parameters have moved or with another entry, a seed set, a batch taken for no step.
+    before the parameters have moved or with another entry, a seed set, a batch taken for no step, one dict
+    that is filled again for each step, a training that its answer ends.
     Nothing is measured where no validation was given.
     """
     first = min(first, num_steps)
     pairs = stream(seed, num_steps)
-    got = fit(probe, seed, pairs, num_steps, options={**PLAIN, "first_step": first})
+    got = fit(probe, seed, pairs, num_steps, options={**PLAIN, "first_step": first}, answers=answers)
     expect_equal(
         [entry["step"] for entry in got["history"]], list(range(first, num_steps)), "the steps reported"
     )
@@ -285,6 +298,7 @@ def test_the_history_tells_every_step_once(probe: Probe, seed: int, num_steps: i
         sum(event[0] == "batch" for event in got["events"]), num_steps - first, "the batches that were taken"
     )
     expect_equal(got["told"], got["history"], "what on_step was called with, compared with the history")
+    expect_equal(got["kept"], got["history"], "what on_step has kept at the end, compared with the history")
     expect(not got["random_states_changed"], "a training changed the state of a global random generator")
     expect_equal(
         ["validation_loss" in entry for entry in got["history"]],

@@ -31,10 +31,10 @@ def test_importing_training_changes_nothing(probe: Probe) -> None:
 
 @law(examples=2, cases=[{"seed": 0}], seed=seeds)
 def test_training_changes_no_setting(probe: Probe, seed: int) -> None:
-    """Training and evaluation change no setting that all of the process share.
+    """Training and evaluation change no setting that all of the process share, and work in any thread.
 
     Kills: a seed, a number of threads, a default dtype, warning filters or handlers of signals that are set
-    for good.
+    for good, handlers that are set while training runs, which no other thread can do.
     """
     expect_no_setting_changed(
         probe,
@@ -44,7 +44,7 @@ def test_training_changes_no_setting(probe: Probe, seed: int) -> None:
 
 
 def expect_no_setting_changed(probe: Probe, seed: int, names: list[str]) -> None:
-    """Require that these functions of training leave shared settings alone."""
+    """Require that these functions of training leave shared settings alone, and work in another thread."""
     answer = probe(
         "training_conduct.shared_by_training",
         weights=training_draws.weights(seed),
@@ -53,7 +53,7 @@ def expect_no_setting_changed(probe: Probe, seed: int, names: list[str]) -> None
         names=names,
     )
     for name, changed in answer.items():
-        expect(not changed, f"{name} changed {'; '.join(changed)}")
+        expect(not changed, f"{name} {'; '.join(changed)}")
 
 
 @law(
@@ -80,7 +80,7 @@ def test_evaluation_goes_through_all_batches(probe: Probe, seed: int, times: int
             training.bits_per_byte(weights, batches, token_bytes),
         ),
     ):
-        got = probe(f"training.{name}", weights=weights, pairs=[small, large], times=times, **more)["value"]
+        got = probe(f"evaluation.{name}", weights=weights, pairs=[small, large], times=times, **more)["value"]
         what = f"{name}, of a batch that comes {times} times and one more"
         expect_close(np.array([got]), np.array([want]), TRAINING_LOSS, what)
 
@@ -95,7 +95,7 @@ def test_evaluation_of_a_model_in_bfloat16_is_exact(probe: Probe, seed: int, tim
     token_bytes = [1 + place % 3 for place in range(VOCABULARY)]
     for name, more in (("loss_of", {}), ("bits_per_byte", {"token_bytes": token_bytes})):
         want, got = (
-            probe(f"training.{name}", **given, **more, times=count, dtype="bfloat16")["value"]
+            probe(f"evaluation.{name}", **given, **more, times=count, dtype="bfloat16")["value"]
             for count in (1, times)
         )
         what = f"{name} of a model in bfloat16, of a batch that comes {times} times, against once"

@@ -33,6 +33,7 @@ def held_out(seed: int) -> list[Batch]:
         {"seed": 0, "num_steps": 4, "every": 0, "first": 0},
         {"seed": 0, "num_steps": 4, "every": 9, "first": 0},
         {"seed": 0, "num_steps": 7, "every": 3, "first": 2},
+        {"seed": 0, "num_steps": 2, "every": 1, "first": 2},
     ],
     seed=seeds,
     num_steps=st.integers(1, 8),
@@ -44,10 +45,12 @@ def test_it_happens_after_the_steps_that_it_is_due(
 ) -> None:
     """Validation comes after each step s with (s + 1) % validate_every == 0 and after the last, once each.
 
+    `on_step` is told what it has found. Where all steps have been made there is none.
     Kills: s % validate_every, no last validation where none is due or where validate_every is 0, two after
-    the last step, steps counted from where training began anew.
+    the last step, steps counted from where training began anew, on_step called before it, a last entry asked
+    for where there is none.
     """
-    first = min(first, num_steps - 1)
+    first = min(first, num_steps)
     got = fit(
         probe,
         seed,
@@ -64,6 +67,9 @@ def test_it_happens_after_the_steps_that_it_is_due(
     what = f"of the steps {first} to {num_steps - 1} with validate_every={every}"
     measured = [entry["step"] for entry in got["history"] if "validation_loss" in entry]
     expect_equal(measured, due, f"the steps with a validation loss {what}")
+    expect_equal(
+        got["told"], got["history"], f"what on_step was called with {what}, compared with the history"
+    )
     # A step is its batch; what comes before the next batch belongs to it.
     step, calls = first - 1, []
     for kind, *_ in got["events"]:

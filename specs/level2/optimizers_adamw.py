@@ -19,7 +19,8 @@ betas = st.sampled_from([(0.9, 0.999), (0.8, 0.95), (0.5, 0.9), (0.9, 0.5), (0.0
 @law(
     examples=25,
     cases=[
-        {"seed": 0, "shape": (3,), "steps": 1, "beta": (0.9, 0.999), "decay": 0.0, "rate": 0.01, "size": 1.0},
+        {"seed": 0, "shape": (3,), "steps": 1, "beta": (0.9, 0.999), "decay": 0.0, "rate": 0.01, "size": 1.0}
+        | {"in_order": False},
         {
             "seed": 1,
             "shape": (5, 4),
@@ -28,6 +29,7 @@ betas = st.sampled_from([(0.9, 0.999), (0.8, 0.95), (0.5, 0.9), (0.9, 0.5), (0.0
             "decay": 0.1,
             "rate": 0.1,
             "size": 1e4,
+            "in_order": True,
         },
     ],
     seed=seeds,
@@ -37,6 +39,7 @@ betas = st.sampled_from([(0.9, 0.999), (0.8, 0.95), (0.5, 0.9), (0.9, 0.5), (0.0
     decay=st.sampled_from([0.0, 0.01, 0.1, 2.0]),
     rate=st.sampled_from([1e-3, 0.01, 0.1]),
     size=st.sampled_from([1.0, 1e-3, 1e4]),
+    in_order=st.booleans(),
 )
 def test_adamw_follows_the_formula(
     probe: Probe,
@@ -47,16 +50,20 @@ def test_adamw_follows_the_formula(
     decay: float,
     rate: float,
     size: float,
+    in_order: bool,
 ) -> None:
     """Each step of AdamW moves each value by exactly what the formula says, for any betas and weight decay.
 
-    Kills: betas exchanged, a correction missing or of the wrong step, averages that begin with the first
-    gradient, the gradient added and not averaged, decay of the wrong sign.
+    Whether these are given by name or in their order. Kills: arguments in another order, betas exchanged, a
+    correction missing or of the wrong step, averages that begin with the first gradient, the gradient added
+    and not averaged, decay of the wrong sign.
     """
     begins = paths.starts(seed, [shape])
     given = paths.gradients(seed, [shape], steps, scale=size)
     options = {"lr": rate, "betas": beta, "eps": 1e-8, "weight_decay": decay}
-    got = probe("optimizers.path", kind="AdamW", starts=begins, gradients=given, options=options)
+    got = probe(
+        "optimizers.path", kind="AdamW", starts=begins, gradients=given, options=options, in_order=in_order
+    )
     expect_paths("AdamW", got, begins, given, [[options] * steps])
 
 

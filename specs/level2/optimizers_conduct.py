@@ -25,12 +25,12 @@ def test_importing_the_optimizers_changes_nothing(probe: Probe) -> None:
 
 @law(examples=6, cases=[{"model": MODELS[0]}], model=models)
 def test_optimizers_change_no_setting(probe: Probe, model: Config) -> None:
-    """Making optimizers and stepping change no setting that all of the process share.
+    """Making optimizers and stepping change no setting that all of the process share, and work in any thread.
 
     Kills: a number of threads or a seed set for speed or for repetition, a default dtype.
     """
     for name, changed in probe("training_conduct.shared_by_optimizers", config=model).items():
-        expect(not changed, f"{name} changed {'; '.join(changed)}")
+        expect(not changed, f"{name} {'; '.join(changed)}")
 
 
 @law(

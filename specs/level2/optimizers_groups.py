@@ -125,8 +125,14 @@ def test_initial_learning_rates_are_kept(probe: Probe, model: Config, chosen: di
 @law(
     examples=10,
     cases=[
-        {"seed": 0, "model": config(), "chosen": {}, "decay": None, "scale": 1.0, "times": 1},
-        {"seed": 0, "model": config(), "chosen": {}, "decay": 0.5, "scale": 1e-10, "times": 1},
+        {"seed": 0, "model": config(), "chosen": {}, "decay": decay, "scale": scale, "times": times}
+        | {"in_order": in_order}
+        for decay, scale, times, in_order in (
+            (None, 1.0, 1, False),
+            (0.5, 1e-10, 1, False),
+            (None, 1.0, 2, False),
+            (0.5, 1.0, 1, True),
+        )
     ],
     seed=seeds,
     model=models,
@@ -134,6 +140,7 @@ def test_initial_learning_rates_are_kept(probe: Probe, model: Config, chosen: di
     decay=st.sampled_from([None, 0.1, 1.0]),
     scale=st.sampled_from([1.0, 1e-10]),
     times=st.integers(1, 2),
+    in_order=st.booleans(),
 )
 def test_every_parameter_moves_as_its_optimizer_should(
     probe: Probe,
@@ -143,11 +150,14 @@ def test_every_parameter_moves_as_its_optimizer_should(
     decay: float | None,
     scale: float,
     times: int,
+    in_order: bool,
 ) -> None:
     """Steps move each parameter as Muon, or AdamW with betas (0.8, 0.95), eps 1e-10 and the decay given.
 
-    And with half of the learning rates by half as much. Kills: options that are not handed on, the decay on
-    the blocks or on none, default betas, a learning rate that the optimizer does not read.
+    And with half of the learning rates by half as much, also where optimizers that were made earlier have
+    stepped, and where the rates are given in their order. Kills: options that are not handed on, the decay on
+    the blocks or on none, default betas, a learning rate that the optimizer does not read, optimizers handed
+    out again with what they remember, rates in another order.
     """
     starts = starts_of(probe, model, seed)
     shapes = [value.shape for value in starts.values()]
@@ -158,6 +168,8 @@ def test_every_parameter_moves_as_its_optimizer_should(
         for now in paths.gradients(seed, shapes, 2)
     ]
     options = chosen if decay is None else chosen | {"weight_decay": decay}
+    if in_order:
+        options = DEFAULTS | options
     multipliers = [1.0, 0.5]
     got = probe(
         "sharing.walk",
@@ -167,6 +179,7 @@ def test_every_parameter_moves_as_its_optimizer_should(
         gradients=given,
         multipliers=multipliers,
         times=times,
+        in_order=in_order,
     )
     for name, start in starts.items():
         kind, base = optimizer_of(name, model, options)

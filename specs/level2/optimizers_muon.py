@@ -22,10 +22,14 @@ CRITERION = "optimizers"
 @law(
     examples=25,
     cases=[
-        {"seed": 0, "shape": (3, 3), "steps": 1, "momentum": 0.95, "nesterov": True, "rate": 0.02},
-        {"seed": 1, "shape": (5, 2), "steps": 4, "momentum": 0.95, "nesterov": False, "rate": 0.02},
-        {"seed": 2, "shape": (2, 5), "steps": 8, "momentum": 0.5, "nesterov": True, "rate": 0.1},
-        {"seed": 3, "shape": (320, 224), "steps": 2, "momentum": 0.95, "nesterov": True, "rate": 0.02},
+        {"seed": seed, "shape": shape, "steps": steps, "momentum": momentum, "nesterov": seed != 1}
+        | {"rate": 0.1 if in_order else 0.02, "in_order": in_order}
+        for seed, shape, steps, momentum, in_order in (
+            (0, (3, 3), 1, 0.95, False),
+            (1, (5, 2), 4, 0.95, False),
+            (2, (2, 5), 8, 0.5, True),
+            (3, (320, 224), 2, 0.95, False),
+        )
     ],
     seed=seeds,
     shape=matrices,
@@ -33,6 +37,7 @@ CRITERION = "optimizers"
     momentum=st.sampled_from([0.0, 0.5, 0.9, 0.95]),
     nesterov=st.booleans(),
     rate=st.sampled_from([0.02, 0.1]),
+    in_order=st.booleans(),
 )
 def test_muon_follows_the_formula(
     probe: Probe,
@@ -42,16 +47,20 @@ def test_muon_follows_the_formula(
     momentum: float,
     nesterov: bool,
     rate: float,
+    in_order: bool,
 ) -> None:
     """Each step of Muon moves a matrix by what the formula says, tall or wide, with Nesterov and without.
 
-    Kills: the gradient averaged without its share, Nesterov always or never, coefficients in another order,
-    the transpose forgotten, the momentum of the orthogonal matrix in place of that of the gradient.
+    Whether options are given by name or in their order. Kills: arguments in another order, the gradient
+    averaged without its share, Nesterov always or never, coefficients in another order, the transpose
+    forgotten, the momentum of the orthogonal matrix in place of that of the gradient.
     """
     begins = paths.starts(seed, [shape])
     given = paths.gradients(seed, [shape], steps)
-    options = {"lr": rate, "momentum": momentum, "nesterov": nesterov}
-    got = probe("optimizers.path", kind="Muon", starts=begins, gradients=given, options=options)
+    options = {"lr": rate, "momentum": momentum, "nesterov": nesterov} | ({"ns_steps": 4} if in_order else {})
+    got = probe(
+        "optimizers.path", kind="Muon", starts=begins, gradients=given, options=options, in_order=in_order
+    )
     expect_paths("Muon", got, begins, given, [[options] * steps])
 
 

@@ -97,16 +97,17 @@ def test_warm_up_rises_to_one_from_the_first_step(probe: Probe, num_steps: int, 
         {"num_steps": 100, "ratio": 0.3, "final": 0.1},
         {"num_steps": 5, "ratio": 1.0, "final": 0.0},
         {"num_steps": 1, "ratio": 1.0, "final": 0.5},
+        {"num_steps": 10, "ratio": 0.5, "final": 2.0},
     ],
     num_steps=st.integers(1, 300),
     ratio=st.sampled_from([0.05, 0.2, 0.25, 0.4, 0.5, 0.9, 1.0]),
-    final=st.sampled_from([0.0, 0.05, 0.1, 0.5, 1.0]),
+    final=st.sampled_from([0.0, 0.05, 0.1, 0.5, 1.0, 1.5]),
 )
 def test_warm_down_falls_by_equal_amounts(probe: Probe, num_steps: int, ratio: float, final: float) -> None:
     """In the last round(warmdown_ratio * num_steps) steps it falls evenly from 1 to final_lr_frac.
 
     Kills: a way down that is a way up, a cosine, one that begins a step early or late, one that falls to 0
-    whatever the end is, one that multiplies the end instead of reaching it.
+    whatever the end is, one that multiplies the end instead of reaching it, an end above 1 that is cut off.
     """
     arguments = shape(num_steps, 0.0, ratio, final)
     got = curve(probe, arguments)
@@ -317,30 +318,54 @@ def test_impossible_schedules_are_refused(probe: Probe, step: int, warmup: float
 @law(
     examples=10,
     cases=[
-        {"initial": [[0.1]], "multipliers": [0.5], "factor": 1.0},
-        {"initial": [[0.1]], "multipliers": [0.5, 0.5, 0.0, 1.0], "factor": 1.0},
-        {"initial": [[0.1, 0.02], [3.0]], "multipliers": [1.0, 0.25, 1.0], "factor": 1.0},
-        {"initial": [[0.1, 0.02], [3.0]], "multipliers": [0.5, 0.25], "factor": 3.0},
+        {"initial": initial, "multipliers": multipliers, "factor": factor, "between": between}
+        | {"named": factor == 1.0}
+        for initial, multipliers, factor, between in (
+            ([[0.1]], [0.5], 1.0, "nothing"),
+            ([[0.1]], [0.5, 0.5, 0.0, 1.0], 1.0, "nothing"),
+            ([[0.1, 0.02], [3.0]], [1.0, 0.25, 1.0], 1.0, "nothing"),
+            ([[0.1, 0.02], [3.0]], [0.5, 0.25], 3.0, "nothing"),
+            ([[0.1, 0.02], [3.0]], [0.5, 0.5], 3.0, "nothing"),
+            ([[0.1, 0.02], [3.0]], [0.5, 0.5], 1.0, "rates"),
+            ([[0.1, 0.02], [3.0]], [1.0, 1.0], 1.0, "group"),
+        )
     ],
     initial=st.lists(
         st.lists(st.sampled_from([1e-4, 0.02, 0.3, 2.0]), min_size=1, max_size=3), min_size=1, max_size=3
     ),
     multipliers=st.lists(st.sampled_from([0.0, 0.01, 0.5, 1.0]), min_size=1, max_size=4),
     factor=st.sampled_from([1.0, 0.5]),
+    between=st.sampled_from(["nothing", "rates", "group"]),
+    named=st.booleans(),
 )
 def test_rates_are_the_initial_ones_times_the_multiplier(
-    probe: Probe, initial: list[list[float]], multipliers: list[float], factor: float
+    probe: Probe,
+    initial: list[list[float]],
+    multipliers: list[float],
+    factor: float,
+    between: str,
+    named: bool,
 ) -> None:
     """Each group of each optimizer gets its own "initial_lr" times the multiplier, whatever was set before.
 
     Kills: the current rate multiplied again and again, one rate for all groups, the first group or the first
     optimizer alone, the multiplier taken for the rate, other settings of the group changed, the initial rates
-    of the first call kept: here they are changed before the last.
+    of the first call kept, a multiplier that is the same as before taken for done: here initial rates are
+    changed before the last, or rates by somebody else, or a group is added.
     """
-    got = probe("training.learning_rates", initial=initial, multipliers=multipliers, factor=factor)
+    got = probe(
+        "training.learning_rates",
+        initial=initial,
+        multipliers=multipliers,
+        factor=factor,
+        between=between,
+        named=named,
+    )
+    grown = [[*rates, rates[0]] if between == "group" else rates for rates in initial]
     for place, multiplier in enumerate(multipliers):
-        changed = factor if place == len(multipliers) - 1 else 1.0
-        for optimizer, rates in enumerate(initial):
+        is_last = place == len(multipliers) - 1
+        changed = factor if is_last else 1.0
+        for optimizer, rates in enumerate(grown if is_last else initial):
             expect_close(
                 np.array(got["rates"][place][optimizer]),
                 np.array(rates) * changed * multiplier,
@@ -350,6 +375,6 @@ def test_rates_are_the_initial_ones_times_the_multiplier(
             )
     expect_equal(
         got["kept"],
-        [[[rate * factor, rate] for rate in rates] for rates in initial],
+        [[[rate * factor, rate] for rate in rates] for rates in grown],
         "initial_lr and momentum of all groups",
     )

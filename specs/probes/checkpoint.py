@@ -15,6 +15,7 @@ from specs.probes import bombs
 from specs.probes.files import contents, write
 from specs.probes.loading import imported
 from specs.probes.registry import probe
+from specs.probes.signatures import called
 from specs.probes.traces import random_states, torch_defaults, usual_defaults
 from specs.probes.training_state import Arrays, Recipe, Training
 
@@ -109,17 +110,20 @@ def read(
 
 
 @probe
-def returned(parameters: Arrays, recipe: Recipe, saves: list[dict[str, Any]], nested: str) -> list[Any]:
+def returned(
+    parameters: Arrays, recipe: Recipe, saves: list[dict[str, Any]], nested: str, named: bool = False
+) -> list[Any]:
     """Save with each step and data state of `saves`, one after another into one directory, below `nested`.
 
-    Return what `load_checkpoint` returned after each. The directory is a `str` for every other call.
+    Return what `load_checkpoint` returned after each. The directory is a `str` for every other call. With
+    `named`, all arguments are given by name.
     """
     with folder() as directory:
         answers = []
         for number, given in enumerate(saves):
             place = directory / nested if number % 2 else str(directory / nested)
-            save(place, Training(parameters, recipe), **given)
-            answers.append(load(place, Training(parameters, recipe)))
+            save(place, Training(parameters, recipe), **given, named=named)
+            answers.append(load(place, Training(parameters, recipe), named=named))
         return answers
 
 
@@ -286,15 +290,18 @@ def folder() -> Iterator[Path]:
         yield Path(directory)
 
 
-def save(directory: Any, training: Training, step: int, data_state: Any = None) -> None:
-    """Save a training with the submission's function."""
-    train = imported("nanochat.train")
-    train.save_checkpoint(directory, training.model, training.optimizers, step, data_state)
+def save(directory: Any, training: Training, step: int, data_state: Any = None, named: bool = False) -> None:
+    """Save a training with the submission's function; with `named`, all arguments are given by name."""
+    given = {"directory": directory, "model": training.model, "optimizers": training.optimizers}
+    called(
+        imported("nanochat.train").save_checkpoint, given | {"step": step, "data_state": data_state}, named
+    )
 
 
-def load(directory: Any, training: Training) -> Any:
+def load(directory: Any, training: Training, named: bool = False) -> Any:
     """Load a training with the submission's function and return its answer."""
-    return imported("nanochat.train").load_checkpoint(directory, training.model, training.optimizers)
+    given = {"directory": directory, "model": training.model, "optimizers": training.optimizers}
+    return called(imported("nanochat.train").load_checkpoint, given, named)
 
 
 def frozen_of(training: Training) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from specs.probes.byte_tokenizer import ByteTokenizer
 from specs.probes.loading import imported
 from specs.probes.registry import probe
 from specs.probes.setting import torch_device
+from specs.probes.signatures import called
 from specs.probes.traces import moved_random_states, random_states
 from specs.probes.values import dtype_name, values
 
@@ -78,6 +80,40 @@ class Read:
             yield conversation
 
 
+class Passing:
+    """Conversations that nobody keeps: each is made when it is asked for.
+
+    With `refills`, a dict whose batch has been given is filled anew for a later conversation.
+    """
+
+    def __init__(self, count: int, refills: bool) -> None:
+        self.count = count
+        self.refills = refills
+        self.given = 0
+        self.out: list[Conversation] = []
+        self.free: list[Conversation] = []
+
+    def __iter__(self) -> Iterator[Conversation]:
+        while self.given < self.count:
+            (conversation,) = numbered(self.given + 1)[self.given :]
+            self.given += 1
+            if self.refills:
+                old = self.free.pop() if self.free else {}
+                old.update(conversation)
+                conversation = old
+                self.out.append(old)
+            yield conversation
+            del conversation
+
+    def batches(self, made: Iterator[Any]) -> Iterator[Any]:
+        """Give out batches of these conversations and note that they have been given."""
+        for batch in made:
+            done = len(batch[0])
+            self.free += self.out[:done]
+            del self.out[:done]
+            yield batch
+
+
 def numbered(count: int) -> list[Conversation]:
     """Return conversations for a ScriptedRenderer."""
     return [
@@ -103,18 +139,32 @@ def plain_batches(batches: Any, device: torch.device) -> list[dict[str, Any]]:
 
 @probe
 def scripted(
-    rows: list[Row], batch_size: int, max_tokens: int | None = None, form: str = "list"
+    rows: list[Row],
+    batch_size: int,
+    max_tokens: int | None = None,
+    form: str = "list",
+    named: bool | None = None,
 ) -> dict[str, Any]:
-    """Return all batches of conversations that render as `rows`, and what making them changed."""
+    """Return all batches of conversations that render as `rows`, and what making them changed.
+
+    `form` is what the conversations come as: "list", "iterator", or, kept by nobody, "passing" or "refilled".
+    `named` says whether all arguments are given by name or all in their order; None is usual.
+    """
     sft_batches = imported("nanochat.sft").sft_batches
     conversations = numbered(len(rows))
     before, states = copy.deepcopy(conversations), moved_random_states()
     renderer = ScriptedRenderer(rows)
     options = {} if max_tokens is None else {"max_tokens": max_tokens}
+    passing = Passing(len(rows), form == "refilled")
     given: Any = conversations if form == "list" else iter(Read(conversations))
-    batches = plain_batches(
-        sft_batches(given, renderer, batch_size, device=torch_device(), **options), torch_device()
-    )
+    if form in ("passing", "refilled"):
+        given = iter(passing)
+    arguments = {"conversations": given, "tokenizer": renderer, "batch_size": batch_size}
+    if named is None:
+        made = sft_batches(*arguments.values(), device=torch_device(), **options)
+    else:
+        made = called(partial(sft_batches, device=torch_device()), arguments | options, named)
+    batches = plain_batches(passing.batches(made), torch_device())
     return {
         "batches": batches,
         "asked": renderer.asked,

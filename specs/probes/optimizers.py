@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from specs.probes.loading import imported
 from specs.probes.registry import probe
 from specs.probes.setting import torch_device
+from specs.probes.signatures import called
 from specs.probes.traces import random_states, torch_defaults, usual_defaults
 from specs.probes.values import values
 
@@ -22,6 +23,8 @@ Group = dict[str, Any]
 Gradients = list[list[Array | None]]
 """For each step, for each parameter: its gradient, or None."""
 PLAIN = "plain"
+ORDER = {"AdamW": ["lr", "betas", "eps", "weight_decay"], "Muon": ["lr", "momentum", "nesterov", "ns_steps"]}
+"""The arguments of each behind the parameters."""
 
 
 @probe
@@ -33,17 +36,26 @@ def path(
     groups: list[Group] | None = None,
     rates: list[list[float]] | None = None,
     layouts: tuple[str, str] = (PLAIN, PLAIN),
+    in_order: bool = False,
 ) -> list[list[Array]]:
     """Return every parameter after each step of one optimizer.
 
     `options` are the arguments of the optimizer. `groups` are those of its groups: "members", the places of
     its parameters in `starts`, and its own options; without, all parameters are given as a list. `rates` are
     the learning rates of the groups, or one for all of them, set before each step. `layouts` say how
-    parameters and gradients lie in memory, see `laid_out`.
+    parameters and gradients lie in memory, see `laid_out`. With `in_order`, options are given without their
+    names: the first ones, as many as there are.
     """
     with usual_defaults():
         parameters = made(starts, layouts[0])
-        optimizer = optimizer_of(kind, parameters, options, groups)
+        if in_order:
+            given = plain_options(options)
+            arguments = {"params": list(parameters)} | {
+                name: given[name] for name in ORDER[kind][: len(given)]
+            }
+            optimizer = called(getattr(imported("nanochat.optim"), kind), arguments, named=False)
+        else:
+            optimizer = optimizer_of(kind, parameters, options, groups)
         return walk(optimizer, parameters, gradients, rates, layouts[1])
 
 
@@ -78,6 +90,65 @@ def resumed(
                 mine.copy_(original)
         second.load_state_dict(state)
         return walk(second, copies, gradients[before:], None)
+
+
+@probe
+def grown(
+    kind: str,
+    starts: list[Array],
+    gradients: Gradients,
+    options: dict[str, Any],
+    late: dict[str, Any],
+    before: int,
+) -> list[list[Array]]:
+    """Return every parameter after each step of an optimizer that is given another group in between.
+
+    `late` are the options of that group, which holds the last parameter and comes after `before` steps.
+    """
+    with usual_defaults():
+        parameters = made(starts)
+        optimizer = optimizer_of(kind, parameters[:-1], options, None)
+        found = walk(optimizer, parameters, gradients[:before], None)
+        optimizer.add_param_group({"params": parameters[-1:]} | plain_options(late))
+        return found + walk(optimizer, parameters, gradients[before:], None)
+
+
+@probe
+def by_closure(
+    kind: str, starts: list[Array], gradients: Gradients, options: dict[str, Any]
+) -> dict[str, Any]:
+    """Return every parameter after each step with a closure, and what is to be seen of its calls.
+
+    The closure gives the parameters the gradients, by differentiating sums, and returns the number of the
+    step. "answers" are what the steps returned, "calls" how often the closure was called in each, and "moved"
+    whether a parameter had been moved before.
+    """
+    with usual_defaults():
+        parameters = made(starts)
+        optimizer = optimizer_of(kind, parameters, options, None)
+        found, answers, calls, moved = [], [], [], []
+        for number, now in enumerate(gradients):
+            before, times = seen(parameters), 0
+
+            def closure(
+                number: int = number, now: list[Array | None] = now, before: list[Array] = before
+            ) -> float:
+                nonlocal times
+                times += 1
+                moved.append(
+                    any(not np.array_equal(*pair) for pair in zip(seen(parameters), before, strict=True))
+                )
+                for parameter, one in zip(parameters, now, strict=True):
+                    parameter.grad = None
+                    if one is not None:
+                        total = (parameter * single(one)).sum()
+                        (parameter.grad,) = torch.autograd.grad(total, [parameter])
+                return 1.5 + number
+
+            answers.append(optimizer.step(closure))
+            calls.append(times)
+            found.append(seen(parameters))
+        return {"path": found, "answers": answers, "calls": calls, "moved": any(moved)}
 
 
 @probe

@@ -47,7 +47,7 @@ def settings(when: str) -> dict[str, str]:
         "the number of threads": str(torch.get_num_threads()),
         "whether gradients are kept": str(torch.is_grad_enabled()),
         "the warning filters": str([each[0] for each in warnings.filters]),
-        "the handlers of signals": str([_name(signal.getsignal(each)) for each in SIGNALS]),
+        "the handlers of signals": handlers(),
         "the working folder": _working_folder(),
     }
     more = {
@@ -58,6 +58,11 @@ def settings(when: str) -> dict[str, str]:
         "the log that all share": f"{logging.root.handlers}, level {logging.root.level}",
     }
     return named | (more if when == ON_IMPORT else {})
+
+
+def handlers() -> str:
+    """Return what handles each of the signals, in words."""
+    return str([_name(signal.getsignal(each)) for each in SIGNALS])
 
 
 def _working_folder() -> str:

@@ -11,10 +11,12 @@ from specs.probes.loading import imported
 from specs.probes.optimizers import single
 from specs.probes.registry import probe
 from specs.probes.setting import torch_device
+from specs.probes.signatures import called
 from specs.probes.traces import usual_defaults
 from specs.probes.values import values
 
 Arrays = dict[str, NDArray[Any]]
+ORDER = ["unembedding_lr", "embedding_lr", "matrix_lr", "weight_decay"]
 
 
 @probe
@@ -69,32 +71,45 @@ def walk(
     gradients: list[Arrays],
     multipliers: list[float],
     times: int = 1,
+    in_order: bool = False,
 ) -> list[Arrays]:
     """Return all parameters after each step of all optimizers, from `starts`, with the gradients given.
 
     Before a step the learning rate of every group is the one it was made with times the multiplier. With
-    `times` above 1 the optimizers are made so many times, and the last are used.
+    `times` above 1 optimizers are made so many times, and the last are used: the others have stepped with the
+    gradients given last, at other rates. With `in_order`, options are given without their names.
     """
     with usual_defaults():
         model = model_of(config)
         parameters = dict(model.named_parameters())
+        # In the order of the contract, whichever they came in.
+        options = {name: options[name] for name in ORDER if name in options}
+        for _ in range(times - 1):
+            earlier = called(model.setup_optimizers, options, not in_order)
+            make_step(earlier, parameters, gradients[-1])
+            for group in (group for optimizer in earlier for group in optimizer.param_groups):
+                group["lr"] *= 0.7
         with torch.no_grad():
             for name, start in starts.items():
                 parameters[name].copy_(single(start))
-        for _ in range(times):
-            optimizers = model.setup_optimizers(**options)
+        optimizers = called(model.setup_optimizers, options, not in_order)
         groups = [group for optimizer in optimizers for group in optimizer.param_groups]
         rates = [group["lr"] for group in groups]
         found = []
         for now, multiplier in zip(gradients, multipliers, strict=True):
-            for name, gradient in now.items():
-                parameters[name].grad = single(gradient)
             for group, rate in zip(groups, rates, strict=True):
                 group["lr"] = rate * multiplier
-            for optimizer in optimizers:
-                optimizer.step()
+            make_step(optimizers, parameters, now)
             found.append({name: values(parameter, name) for name, parameter in parameters.items()})
         return found
+
+
+def make_step(optimizers: Any, parameters: dict[str, Any], gradients: Arrays) -> None:
+    """Make a step of each optimizer with these gradients."""
+    for name, gradient in gradients.items():
+        parameters[name].grad = single(gradient)
+    for optimizer in optimizers:
+        optimizer.step()
 
 
 @probe

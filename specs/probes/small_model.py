@@ -25,16 +25,22 @@ Pair = tuple[NDArray[np.int64], NDArray[np.int64]]
 class SmallModel(nn.Module):
     """logits = (wte[idx] * gain) @ head.T + bias, with the forward of `GPT`; `idle` is part of no loss.
 
-    With `dropout` the rows are dropped out as in any model, in training mode only.
+    It has no cache. With `dropout` the rows are dropped out as in any model, in training mode only. The
+    parameter `beside` is used, but none of the model's own.
     """
 
-    def __init__(self, weights: Arrays, dropout: float = 0.0) -> None:
+    def __init__(self, weights: Arrays, dropout: float = 0.0, beside: str | None = None) -> None:
         super().__init__()
+        # In a list, where no module looks for parameters.
+        self.others: list[tuple[str, nn.Parameter]] = []
         for name, value in weights.items():
             parameter = nn.Parameter(
                 torch.tensor(np.array(value), dtype=torch.float32, device=torch_device())
             )
-            self.register_parameter(name, parameter)
+            if name == beside:
+                self.others.append((name, parameter))
+            else:
+                self.register_parameter(name, parameter)
         vocabulary, width = weights["head"].shape
         self.config = SimpleNamespace(
             sequence_len=1024, vocab_size=vocabulary, n_layer=1, n_head=1, n_kv_head=1, n_embd=width
@@ -47,11 +53,8 @@ class SmallModel(nn.Module):
         """Return where the parameters are."""
         return torch_device()
 
-    def forward(
-        self, idx: Tensor, targets: Tensor | None = None, kv_cache: Any = None, loss_reduction: str = "mean"
-    ) -> Tensor:
+    def forward(self, idx: Tensor, targets: Tensor | None = None, *, loss_reduction: str = "mean") -> Tensor:
         """Return logits (B, T, V), or the loss of them against targets."""
-        del kv_cache  # every token is read alone
         self.passes.append(
             {
                 "training": self.training and self.dropout.training,
@@ -59,7 +62,10 @@ class SmallModel(nn.Module):
                 "inputs": idx.tolist(),
             }
         )
-        weight = dict(self.named_parameters())
+        if bool((idx >= self.config.vocab_size).any()):
+            # On a GPU the look-up itself would end the process.
+            raise IndexError("an id is not in the vocabulary")
+        weight = self.every()
         rows = self.dropout(F.embedding(idx, weight["wte"]) * weight["gain"])
         # Float32 whatever the model computes in, as the contract says of GPT.
         logits: Tensor = (rows @ weight["head"].T + weight["bias"]).float()
@@ -69,20 +75,30 @@ class SmallModel(nn.Module):
             return F.cross_entropy(*pairs, ignore_index=-1, reduction=loss_reduction)
         return logits
 
+    def every(self) -> dict[str, nn.Parameter]:
+        """Return all parameters by name, also the one beside the model."""
+        return dict([*self.named_parameters(), *self.others])
+
     def arrays(self) -> Arrays:
         """Return copies of the parameters."""
-        return {name: values(parameter, name) for name, parameter in self.named_parameters()}
+        return {name: values(parameter, name) for name, parameter in self.every().items()}
 
 
 class Recorder(torch.optim.SGD):
     """Plain gradient descent that notes the gradients and the learning rates of each of its steps."""
 
-    def __init__(self, model: nn.Module, names: str, lr: float) -> None:
+    def __init__(self, model: SmallModel, names: str, lr: float) -> None:
         self.names = names.split(",")
-        super().__init__([{"params": [model.get_parameter(name)]} for name in self.names], lr=lr)
+        super().__init__([{"params": [model.every()[name]]} for name in self.names], lr=lr)
         for group in self.param_groups:
             group["initial_lr"] = group["lr"]
         self.steps: list[dict[str, Any]] = []
+
+    def take(self, model: SmallModel, name: str) -> None:
+        """Hold another parameter from now on, in a group of its own."""
+        self.names.append(name)
+        rate = self.param_groups[0]["lr"]
+        self.add_param_group({"params": [model.every()[name]], "lr": rate, "initial_lr": rate})
 
     def step(self, closure: Any = None) -> Any:
         """Note what is seen, and make the step."""
@@ -101,7 +117,10 @@ Recorder.step.hooked = True  # type: ignore[attr-defined]  # functions take attr
 
 
 class Counted:
-    """Batches that are given out one at a time and counted; the first, one object, comes `times` times."""
+    """Batches that are given out one at a time and counted; the first, one object, comes `times` times.
+
+    `more` stands in each behind inputs and targets, "mask" for a mask of the targets that nobody asked for.
+    """
 
     def __init__(self, pairs: Iterable[Pair], more: tuple[Any, ...] = (), times: int = 1) -> None:
         given = list(pairs)
@@ -117,7 +136,9 @@ class Counted:
             self.taken += 1
             if not 1 < self.taken <= self.times:
                 self.given.append(tensors(self.pairs[self.taken - 1]))
-                batch = (*self.given[-1], *self.more)
+                targets = self.given[-1][1]
+                mask = (torch.arange(targets.numel(), device=targets.device) % 3 == 1).reshape(targets.shape)
+                batch = (*self.given[-1], *(mask.float() if one == "mask" else one for one in self.more))
             yield batch
 
     def changed(self) -> bool:
@@ -138,7 +159,7 @@ def tensors(pair: Pair) -> tuple[Tensor, Tensor]:
     )
 
 
-def recorders(model: nn.Module, groups: list[str], lr: float) -> list[Recorder]:
+def recorders(model: SmallModel, groups: list[str], lr: float) -> list[Recorder]:
     """Return an optimizer for each text of names."""
     return [Recorder(model, names, lr) for names in groups]
 

@@ -1,8 +1,10 @@
-"""Experiments on the submission's schedule, train step, evaluation and loop, with the small model."""
+"""Experiments on the submission's schedule, train step and loop, with the small model."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,6 +12,7 @@ from torch import Tensor
 
 from specs.probes.loading import imported
 from specs.probes.registry import probe
+from specs.probes.signatures import called
 from specs.probes.small_model import Arrays, Counted, Pair, Recorder, SmallModel, plain, recorders, tensors
 from specs.probes.traces import moved_random_states, random_states
 
@@ -25,30 +28,41 @@ def steps(
     more: list[Any] | None = None,
     stale: float | None = None,
     times: int = 1,
+    named: bool = False,
+    beside: str | None = None,
+    uses: list[list[int]] | None = None,
+    takes: list[str | None] | None = None,
 ) -> dict[str, Any]:
     """Return what each of several train steps on one model returned, and what its optimizers saw.
 
     `form` is what the micro-batches of a step come as, `more` stands in each behind inputs and targets, and
-    `stale` is the gradient that every parameter has before the first step. The first micro-batch of a step,
-    one object, comes `times` times.
+    `stale` is the gradient that every parameter has before a step. The first micro-batch of a step, one
+    object, comes `times` times. With `named`, arguments are given by name. The model uses the parameter
+    `beside`, but it is not its own. `uses` says which optimizers each step is given, and `takes` which
+    parameter the last of these takes in addition before it.
     """
     train_step = imported("nanochat.train").train_step
-    model = SmallModel(weights)
+    model = SmallModel(weights, beside=beside)
     optimizers = recorders(model, groups, lr)
-    if stale is not None:
-        for parameter in model.parameters():
-            parameter.grad = torch.full_like(parameter, stale)
     # Without a limit, none is named for a list.
     limit = {} if grad_clip is None and form == "list" else {"grad_clip": grad_clip}
     before = moved_random_states()
     answers: list[dict[str, Any]] = []
-    for pairs in steps:
+    for place, pairs in enumerate(steps):
+        used = optimizers if uses is None else [optimizers[number] for number in uses[place]]
+        taken = takes[place] if takes is not None else None
+        if taken is not None:
+            used[-1].take(model, taken)
+        if stale is not None:
+            for parameter in model.every().values():
+                parameter.grad = torch.full_like(parameter, stale)
         counted = Counted(pairs, tuple(more or ()), times)
         micro_batches: Any = counted if form == "iterable" else iter(counted)
         if form in ("list", "tuple"):
             micro_batches = (list if form == "list" else tuple)(micro_batches)
         given = list(micro_batches) if isinstance(micro_batches, list) else []
-        loss, grad_norm = train_step(model, optimizers, micro_batches, **limit)
+        arguments = {"model": model, "optimizers": used, "micro_batches": micro_batches} | limit
+        loss, grad_norm = called(train_step, arguments, named)
         list_changed = bool(given) and [id(batch) for batch in micro_batches] != [
             id(batch) for batch in given
         ]
@@ -59,7 +73,7 @@ def steps(
                 "floats": plain(loss)[1] and plain(grad_norm)[1],
                 "taken": counted.taken,
                 "batches_changed": counted.changed() or list_changed,
-                "left": left_gradients(model, optimizers),
+                "left": left_gradients(model, used),
                 "weights": model.arrays(),
             }
         )
@@ -75,7 +89,7 @@ def left_gradients(model: SmallModel, optimizers: list[Recorder]) -> list[str]:
     held = {name for optimizer in optimizers for name in optimizer.names}
     return [
         name
-        for name, parameter in model.named_parameters()
+        for name, parameter in model.every().items()
         if name in held and parameter.grad is not None and bool(parameter.grad.any())
     ]
 
@@ -111,11 +125,17 @@ def multiplier_forms(positional: list[Any], named: dict[str, Any]) -> dict[str, 
 
 @probe
 def learning_rates(
-    initial: list[list[float]], multipliers: list[float], factor: float = 1.0
+    initial: list[list[float]],
+    multipliers: list[float],
+    factor: float = 1.0,
+    between: str = "nothing",
+    named: bool = False,
 ) -> dict[str, Any]:
     """Return the learning rates of all groups of several optimizers after each setting of a multiplier.
 
-    Before the last, every "initial_lr" becomes `factor` times what it was.
+    Before the last, every "initial_lr" becomes `factor` times what it was, and `between` happens: with
+    "rates", somebody sets the learning rate of the last group of each, and with "group" each has another one,
+    with the first one's initial rate and momentum. With `named`, arguments are given by name.
     """
     set_learning_rates = imported("nanochat.train").set_learning_rates
     optimizers = []
@@ -130,7 +150,14 @@ def learning_rates(
         if place == len(multipliers) - 1:
             for group in (group for each in optimizers for group in each.param_groups):
                 group["initial_lr"] *= factor
-        set_learning_rates(optimizers, multiplier)
+            for optimizer in optimizers:
+                if between == "rates":
+                    optimizer.param_groups[-1]["lr"] = 5.0
+                elif between == "group":
+                    like = {name: optimizer.param_groups[0][name] for name in ("initial_lr", "momentum")}
+                    more = [torch.nn.Parameter(torch.ones(2))]
+                    optimizer.add_param_group({"params": more, "lr": 6.0} | like)
+        called(set_learning_rates, {"optimizers": optimizers, "multiplier": multiplier}, named)
         answers.append([[float(group["lr"]) for group in each.param_groups] for each in optimizers])
     return {
         "rates": answers,
@@ -139,91 +166,6 @@ def learning_rates(
             for each in optimizers
         ],
     }
-
-
-@probe
-def loss_of(
-    weights: Arrays,
-    pairs: list[Pair],
-    training: bool = True,
-    dropout: float = 0.0,
-    form: str = "list",
-    more: list[Any] | None = None,
-    times: int = 1,
-    dtype: str = "float32",
-) -> dict[str, Any]:
-    """Return the loss that `evaluate` finds, and what it changed; `more` stands behind inputs and targets.
-
-    The first batch, one object, comes `times` times.
-    """
-    model = SmallModel(weights, dropout).to(getattr(torch, dtype))
-    evaluate = imported("nanochat.train").evaluate
-    counted = Counted(pairs, tuple(more or ()), times)
-    return evaluated(model, counted, training, form, lambda batches: evaluate(model, batches))
-
-
-@probe
-def bits_per_byte(
-    weights: Arrays,
-    pairs: list[Pair],
-    token_bytes: list[int],
-    training: bool = True,
-    dropout: float = 0.0,
-    form: str = "list",
-    as_tensor: bool = False,
-    more: list[Any] | None = None,
-    times: int = 1,
-    dtype: str = "float32",
-) -> dict[str, Any]:
-    """Return the bits for each byte that `evaluate_bits_per_byte` finds, and what it changed."""
-    model = SmallModel(weights, dropout).to(getattr(torch, dtype))
-    measure = imported("nanochat.train").evaluate_bits_per_byte
-    sizes = torch.tensor(token_bytes, device=model.get_device()) if as_tensor else list(token_bytes)
-    counted = Counted(pairs, tuple(more or ()), times)
-    answer = evaluated(model, counted, training, form, lambda batches: measure(model, batches, sizes))
-    if [int(size) for size in sizes] != token_bytes:
-        answer["changed"].append("the numbers of bytes")
-    return answer
-
-
-def evaluated(model: SmallModel, counted: Counted, training: bool, form: str, call: Any) -> dict[str, Any]:
-    """Return what a measurement of a model gives, how it was made, and what it changed."""
-    model.train(training)
-    model.get_parameter("idle").requires_grad_(False)
-    model.get_parameter("wte").grad = torch.ones_like(model.get_parameter("wte"))
-    parameters = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
-    trained = {name: each.requires_grad for name, each in model.named_parameters()}
-    before = moved_random_states()
-    answer = call(list(counted) if form == "list" else iter(counted))
-    changed = {
-        "parameters": any(
-            not torch.equal(parameter, parameters[name]) for name, parameter in model.named_parameters()
-        ),
-        "gradients": not gradients_are_as_put(model),
-        "the mode of the model": model.training != training or model.dropout.training != training,
-        "whether parameters want gradients": any(
-            each.requires_grad != trained[name] for name, each in model.named_parameters()
-        ),
-        "whether gradients are recorded": not torch.is_grad_enabled(),
-        "random states": random_states() != before,
-        "the batches": counted.changed(),
-    }
-    return {
-        "value": plain(answer)[0],
-        "float": plain(answer)[1],
-        "changed": [what for what, is_changed in changed.items() if is_changed],
-        "modes": [each["training"] for each in model.passes],
-    }
-
-
-def gradients_are_as_put(model: SmallModel) -> bool:
-    """Say whether `wte` has a gradient of ones and no other parameter has any."""
-    return all(
-        isinstance(parameter.grad, Tensor) and bool((parameter.grad == 1).all())
-        if name == "wte"
-        else parameter.grad is None
-        for name, parameter in model.named_parameters()
-    )
 
 
 @probe
@@ -239,11 +181,14 @@ def fit(
     dropout: float = 0.0,
     times: int = 1,
     rests: bool = False,
+    answers: list[Any] | None = None,
+    named: bool = False,
 ) -> dict[str, Any]:
     """Return the history of a training, and everything that could be seen of it from outside.
 
     Each of the batches, one object, comes `times` times in a row. With `rests`, `on_step` puts the model into
-    eval mode, as one that shows samples may.
+    eval mode, as one that shows samples may. It returns `answers` in turn. With `named`, all arguments are
+    given by name. "told" is what `on_step` was called with, "kept" what became of it until the end.
 
     Events, in order: ["batch", number], ["validation batch", number], ["validation"], ["step", number].
     """
@@ -251,20 +196,22 @@ def fit(
     model = SmallModel(weights, dropout)
     model.train(training)
     optimizers = recorders(model, groups, lr)
-    log = Log(model, pairs, validation, times, rests)
+    log = Log(model, pairs, validation, times, rests, answers)
     before = moved_random_states()
-    history = train.fit(
-        model,
-        optimizers,
-        log,
-        num_steps,
-        validation=None if validation is None else log.validation,
-        on_step=log.on_step,
-        **options,
+    history = called(
+        partial(
+            train.fit,
+            validation=None if validation is None else log.validation,
+            on_step=log.on_step,
+            **options,
+        ),
+        {"model": model, "optimizers": optimizers, "batches": log, "num_steps": num_steps},
+        named,
     )
     return {
         "history": [plain_entry(entry) for entry in history],
         "told": log.told,
+        "kept": [plain_entry(entry) for entry in log.kept],
         "events": log.events,
         "snapshots": log.snapshots,
         "rates": [[step["lr"] for step in optimizer.steps] for optimizer in optimizers],
@@ -288,8 +235,11 @@ class Log:
         validation: list[Pair] | None,
         times: int = 1,
         rests: bool = False,
+        answers: list[Any] | None = None,
     ) -> None:
         self.model = model
+        self.answers = itertools.cycle(answers or [None])
+        self.kept: list[dict[str, Any]] = []
         self.rests = rests
         self.pairs = pairs
         self.times = times
@@ -310,13 +260,15 @@ class Log:
         self.events.append(["validation"])
         return [tensors(pair) for pair in self.validation_pairs]
 
-    def on_step(self, entry: dict[str, Any]) -> None:
-        """Note what a step says, and the parameters after it."""
+    def on_step(self, entry: dict[str, Any]) -> Any:
+        """Note what a step says, and the parameters after it; return the next of the answers."""
         self.events.append(["step", entry.get("step")])
         self.told.append(plain_entry(entry))
+        self.kept.append(entry)
         self.snapshots.append(self.model.arrays())
         if self.rests:
             self.model.eval()
+        return next(self.answers)
 
 
 def plain_entry(entry: Any) -> dict[str, Any]:
