@@ -56,7 +56,7 @@ def test_a_group_may_be_added_later(probe: Probe, seed: int, kind: str, before: 
     steps=st.integers(1, 3),
 )
 def test_a_step_may_have_a_closure(probe: Probe, seed: int, kind: str, steps: int) -> None:
-    """A step with a closure calls it once, before anything moves and with gradients, and returns its answer.
+    """A step that takes a closure calls it once, before it moves anything, and returns what it answers.
 
     Kills: a closure that is not called, or while gradients are switched off, one called after the step, an
     answer that is lost.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import itertools
 from collections.abc import Sequence
 from typing import Any
@@ -145,7 +146,11 @@ def by_closure(
                         (parameter.grad,) = torch.autograd.grad(total, [parameter])
                 return 1.5 + number
 
-            answers.append(optimizer.step(closure))
+            if inspect.signature(optimizer.step).parameters:
+                answers.append(optimizer.step(closure))
+            else:  # it takes none, which is free
+                answers.append(closure())
+                optimizer.step()
             calls.append(times)
             found.append(seen(parameters))
         return {"path": found, "answers": answers, "calls": calls, "moved": any(moved)}
