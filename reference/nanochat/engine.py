@@ -99,6 +99,7 @@ class KVCache:
         if self.storage is not None and self.storage.size(4) > self.seq_len:
             self.storage = None
 
+    @torch.inference_mode(False)  # memory made in that mode could not be written to outside of it
     def _reserve(self, t1: int, like: Tensor) -> Tensor:
         """Return storage of at least `t1` slots with all tokens so far; a new one has `like`'s dtype."""
         if self.pos == 0 and self.storage is not None and self.storage.dtype != like.dtype:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from specs import draws, tolerances
 from specs.compare import as_numbers, expect_close, expect_equal
+from specs.imports import expect_import_without_traces
 from specs.law import law
 from specs.level3.cache_storage import ENTRY_AXES, RIGHT, insertion
 from specs.level3.loss import loss_tolerance
@@ -187,6 +188,64 @@ def test_after_a_reset_another_dtype_may_come(
             got = answers[-1][name][layer]
             where = f"the {what} of layer {layer}, {after} after a reset"
             expect_close(got, want[layer], tolerances.EXACT, where, ENTRY_AXES)
+
+
+@law(
+    examples=6,
+    cases=[
+        {"seed": 0, "layers": 2, "begun": 1, "held": held, "then": then, "after": "float32"}
+        for held in (0, 3)
+        for then in ("insert", "prefill")
+    ],
+    seed=seeds,
+    layers=st.integers(2, 3),
+    begun=st.integers(1, 2),
+    held=st.sampled_from([0, 3, 9]),
+    then=st.sampled_from(["insert", "prefill"]),
+    after=st.sampled_from(["float32", "bfloat16"]),
+)
+def test_a_reset_in_the_middle_of_a_pass_begins_anew(
+    probe: Probe, seed: int, layers: int, begun: int, held: int, then: str, after: str
+) -> None:
+    """After a reset the first layer's turn comes, also where a pass had not come to the last: all is as new.
+
+    Passes that break off between two layers are those that were interrupted or met an error.
+    Kills: a turn, a length or keys of a pass that a reset does not take back.
+    """
+    begun = min(begun, layers - 1)
+    before = [insertion(seed, layers, 2, 2, held, 4)] if held else []
+    part = {**insertion(seed + 1, layers, 2, 2, 5, 4), "do": "begin"}
+    part |= {name: part[name][:begun] for name in ("k", "v")}
+    first = {**insertion(seed + 2, layers, 2 if then == "insert" else 1, 2, 3, 4, after), "do": then}
+    last = insertion(seed + 3, layers, 2, 2, 2, 4, after)
+    answers = probe(
+        "cache.history",
+        shape={"rows": 2, "heads": 2, "head_dim": 4, "layers": layers},
+        slots=8,
+        steps=[*before, part, {"do": "reset"}, *({**step, "dtype": after} for step in (first, last))],
+        dtype="float32",
+    )
+    what = f"after a reset when {begun} of {layers} layers had their keys"
+    positions = [answer["position"] for answer in answers[-3:]]
+    expect_equal(positions, [0, 3, 5], f"the positions after the reset, 3 tokens ({then}) and 2 more, {what}")
+    for name, kind in (("k", "keys"), ("v", "values")):
+        earlier = first[name] if then == "insert" else np.repeat(first[name], 2, axis=1)
+        want = np.concatenate([earlier, last[name]], axis=3)
+        for layer in range(layers):
+            got = answers[-1][name][layer]
+            expect_close(
+                got, want[layer], tolerances.EXACT, f"the {kind} of layer {layer} {what}", ENTRY_AXES
+            )
+
+
+@law()
+def test_importing_the_cache_changes_nothing(probe: Probe) -> None:
+    """Importing the module starts nothing, writes nothing, and changes no setting that others share.
+
+    Kills: a seed, the number of threads, a precision, gradients turned off, or warning filters set while the
+    module of cache and engine is imported.
+    """
+    expect_import_without_traces(probe, "nanochat.engine")
 
 
 @law(examples=4, layers=st.integers(1, 2), slots=st.sampled_from([1, 8]))

@@ -46,11 +46,18 @@ def test_the_loss_is_the_mean_over_counted_targets(
     )
 
 
-@law(examples=8, seed=seeds, batch=st.integers(1, 3), length=st.integers(2, 9))
+@law(
+    examples=9,
+    cases=[{"seed": 0, "batch": batch, "length": length} for batch, length in ((1, 1), (3, 1), (1, 4))],
+    seed=seeds,
+    batch=st.integers(1, 3),
+    length=st.integers(1, 9),
+)
 def test_the_loss_reductions_agree(probe: Probe, seed: int, batch: int, length: int) -> None:
     """Reduction "none" gives the losses one after another, zero where a target is -1, and "sum" their sum.
 
-    Kills: a reduction that is ignored or applied twice, ignored targets that contribute.
+    A single position gives a list of one. Kills: a reduction that is ignored or applied twice, ignored
+    targets that contribute, an axis squeezed away where it has the size of one.
     """
     shape = config()
     tokens, targets = draws.tokens(shape, seed, batch, length), masked_targets(shape, seed, batch, length)
@@ -89,9 +96,14 @@ def test_the_loss_reads_only_counted_targets(probe: Probe, seed: int, length: in
     )
 
 
-@law(examples=6, seed=seeds, dtype=st.sampled_from(["bfloat16", "float32"]), batch=st.integers(2, 3))
+@law(
+    examples=6,
+    seed=seeds,
+    dtype=st.sampled_from(["bfloat16", "float32", "float64"]),
+    batch=st.integers(2, 3),
+)
 def test_the_loss_is_float32(probe: Probe, seed: int, dtype: str, batch: int) -> None:
-    """The loss comes as float32 and is computed in it, also from a bfloat16 model, with every reduction.
+    """The loss comes as float32 and is computed in it, whatever the model's dtype, with every reduction.
 
     Kills: a loss in the dtype of the model, which moves in steps of 1/64 between 2 and 4, also where it is
     cast to float32 afterwards.
@@ -168,6 +180,44 @@ def test_every_reduction_has_the_gradient_of_what_it_gives(
             gradient = as_numbers(got[reduction].get(name), f"the gradient of {name}")
             what = f'the gradient of {name} with reduction "{reduction}", by that of the mean,'
             expect_close(gradient, want, tolerances.GRADIENT, what)
+
+
+@law(
+    examples=1,
+    cases=[{"seed": 0, "batch": 1, "length": 1300}, {"seed": 1, "batch": 300, "length": 30}],
+    seed=seeds,
+    batch=st.sampled_from([10, 40]),
+    length=st.sampled_from([70, 130]),
+)
+def test_the_loss_of_many_positions_is_one(probe: Probe, seed: int, batch: int, length: int) -> None:
+    """Over thousands of positions each target that counts weighs the same, wherever it stands.
+
+    The targets of the first half are easy and all count; of the others, which are hard, one in ten does.
+    Kills: a mean of the means of rows or chunks, chunks that are weighed by their size, a last one left out.
+    """
+    shape = config(n_head=1, vocab_size=7, sequence_len=length)
+    tokens, weights = draws.tokens(shape, seed, batch, length), draws.model(shape, seed, probe.dtype)
+    logits = gpt.logits(shape, weights, tokens)
+    easy, hard = (choose(logits, axis=-1).reshape(-1) for choose in (np.argmax, np.argmin))
+    place = np.arange(easy.size)
+    hard[(place + seed) % 10 != 0] = -1
+    targets = np.where(place < easy.size // 2, easy, hard).reshape(batch, length)
+    each = gpt.loss_of_each(logits, targets)
+    loose = gpt.loss_of_each(gpt.logits(shape, weights, tokens, gpt.LARGEST_EPSILON), targets)
+    slack = 1.5 * np.abs(loose - each).reshape(-1)
+    counted = int((targets != -1).sum())
+    for reduction, want in (("mean", each.sum() / counted), ("sum", each.sum() / counted), ("none", each)):
+        (got,) = probe(
+            "model.loss", config=shape, weights=weights, tokens=tokens, targets=[targets], reduction=reduction
+        )
+        numbers = as_numbers(got, "the loss").reshape(-1) / (counted if reduction == "sum" else 1)
+        what = f'the loss of {batch} rows of {length} tokens with reduction "{reduction}"'
+        if reduction == "sum":
+            what += f", over the {counted} targets that count,"
+        # Of thousands of heads a few are so short by chance that rounding shows; their mean is not.
+        tolerance = loss_tolerance(probe.dtype).times(10 if reduction == "none" else 2)
+        allowed = slack if reduction == "none" else slack.sum() / counted
+        expect_close(numbers, np.asarray(want).reshape(-1), tolerance, what, slack=allowed)
 
 
 def masked_targets(shape: Config, seed: int, batch: int, length: int) -> np.ndarray:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
+from specs import draws
 from specs.compare import expect_at_least, expect_at_most
 from specs.law import law
-from specs.measurements import Steps, check_history, history_of, instruments
+from specs.measurements import Steps, check_history, growth_step, history_of, instruments
 from specs.oracles.memory import BOOKKEEPING, Shape
 from specs.probe import Probe
+from specs.strategies import config
 
 CRITERION = "memory"
 
@@ -118,6 +120,58 @@ def test_every_history_stays_within_the_bound(probe: Probe, seq_len: int, rows: 
     """
     shape = Shape(seq_len, batch_size=rows, num_heads=2)
     check_history(history_of(probe, shape, steps), shape, steps)
+
+
+@law(
+    examples=4,
+    cases=[
+        {"what": what, "held": held, "layers": layers}
+        for what in ("refused values", "refused keys", "refused prefill", "reset in the middle of a pass")
+        for held, layers in ((0, 1), (3, 2))
+    ],
+    what=st.sampled_from(
+        ["refused values", "refused keys", "refused prefill", "reset in the middle of a pass"]
+    ),
+    held=st.sampled_from([0, 1, 8, 70]),
+    layers=st.integers(1, 3),
+)
+def test_what_was_refused_or_broken_off_takes_no_room(
+    probe: Probe, what: str, held: int, layers: int
+) -> None:
+    """After a refusal of a thousand tokens, or a reset in the middle of them, only what is held has room.
+
+    Kills: room that is made before the shapes are looked at, a reset that sees only whole passes.
+    """
+    shape = Shape(8, batch_size=2, num_heads=2, num_layers=layers)
+    steps: Steps = [*([("insert", held)] if held else []), (what, 1000), ("insert", 1)]
+    check_history(history_of(probe, shape, steps), shape, steps)
+
+
+@law(
+    examples=3,
+    cases=[{"held": 8, "layers": 1, "slots": 8}, {"held": 3, "layers": 2, "slots": 4}],
+    held=st.sampled_from([0, 1, 8]),
+    layers=st.integers(1, 2),
+    slots=st.sampled_from([1, 8, 64]),
+)
+def test_a_refused_pass_takes_no_room(probe: Probe, held: int, layers: int, slots: int) -> None:
+    """After a pass that did not fit into the context a cache has room for what it holds, and no more.
+
+    Kills: room for all tokens of a pass that is made before their number is looked at.
+    """
+    model = config(n_layer=layers, n_head=2, sequence_len=8)
+    shape = Shape(slots, num_heads=2, num_layers=layers, dtype=probe.dtype)
+    answer = probe(
+        "memory.refused_pass",
+        config=model, weights=draws.model(model, 0), held=held, more=2000, slots=slots,
+    )  # fmt: skip
+    if not answer["refused"]:  # a longer table of the submission's own is allowed
+        return
+    allowed = shape.allowed(held, growth_step(answer))
+    for instrument, (before, after) in instruments(answer):
+        what = f"bytes held with {held} tokens in {slots} slots after a refused pass of 2000, by {instrument}"
+        # A mask or tables of the pass before may well be kept.
+        expect_at_most(after, max(allowed, before + BOOKKEEPING), what)
 
 
 @law(

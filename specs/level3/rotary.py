@@ -213,21 +213,39 @@ def test_attention_feels_a_change_of_distance(
     expect_differs(far, near, tolerances.MATTERS * float(np.std(near)), "attention at stretched positions")
 
 
-@law(examples=16, seed=seeds, dtype=st.sampled_from(["bfloat16", "float32"]), half=st.integers(1, 8))
-def test_rotation_keeps_dtype_and_input(probe: Probe, seed: int, dtype: str, half: int) -> None:
-    """Rotation returns the dtype that it was given and leaves its input as it was.
+DTYPES = ["float32", "bfloat16", "float64", "float16"]
+
+
+@law(
+    examples=26,
+    cases=[
+        {"seed": 0, "dtype": dtype, "table_dtype": table_dtype, "half": 4}
+        for dtype, table_dtype in (("bfloat16", "float32"), ("float32", "bfloat16"), ("float32", "float64"))
+    ],
+    seed=seeds,
+    dtype=st.sampled_from(DTYPES),
+    table_dtype=st.sampled_from(DTYPES),
+    half=st.integers(1, 8),
+)
+def test_rotation_keeps_dtype_and_input(
+    probe: Probe, seed: int, dtype: str, table_dtype: str, half: int
+) -> None:
+    """Rotation returns the dtype of its input, whatever that of the tables, and leaves both as they were.
 
     Kills: `x.float()` followed by an operation in place, which for float32 writes into the caller's
-    tensor; a result left in float32, which later meets bfloat16 weights.
+    tensor; a result in the wider of the two dtypes, which later meets bfloat16 weights.
     """
     x = draws.normal(seed, 1, 4, 2, 2 * half, dtype=dtype)
-    cos, sin = (draws.rounded(part, dtype) for part in rotary.table(4, 2 * half))
-    answer = probe("rotary.rotate", x=x, cos=cos, sin=sin, dtype=dtype)
-    expect_equal(answer["dtype"], dtype, "the dtype of the rotated vector")
+    cos, sin = (draws.rounded(part, table_dtype) for part in rotary.table(4, 2 * half))
+    answer = probe("rotary.rotate", x=x, cos=cos, sin=sin, dtype=dtype, table_dtype=table_dtype)
+    what = f"the rotated vector, in {dtype} with tables in {table_dtype}"
+    expect_equal(answer["dtype"], dtype, f"the dtype of {what}")
     expect_equal(answer["input_unchanged"], True, "whether the input is what it was")
+    expect_equal(answer["tables_unchanged"], True, "whether the tables are what they were")
     want = rotary.rotate(x.astype(np.float64), cos.astype(np.float64), sin.astype(np.float64))
-    tolerance = tolerances.ROTATION_BFLOAT16 if dtype == "bfloat16" else tolerances.ROTATION
-    expect_close(answer["rotated"], want, tolerance, "the rotated vector")
+    half_precision = {dtype, table_dtype} & {"bfloat16", "float16"}
+    tolerance = tolerances.ROTATION_BFLOAT16 if half_precision else tolerances.ROTATION
+    expect_close(answer["rotated"], want, tolerance, what)
 
 
 @law(

@@ -13,7 +13,8 @@ BOOKKEEPING = 2048
 
 Step = tuple[str, int]
 """What is done to a cache: ("insert", tokens), ("reset", 0) or ("prefill", tokens); or
-("prefill from a cache made larger", tokens)."""
+("prefill from a cache made larger", tokens), ("reset in the middle of a pass", tokens) and what is refused:
+("refused keys", tokens), ("refused values", tokens), ("refused prefill", tokens)."""
 
 
 @dataclass(frozen=True)
@@ -50,5 +51,10 @@ def tokens_held(steps: Sequence[Step]) -> Iterator[int]:
     """Yield how many tokens a cache holds after each step."""
     held = 0
     for do, tokens in steps:
-        held = held + tokens if do == "insert" else tokens
+        if do == "insert":
+            held += tokens
+        elif do.startswith("reset"):
+            held = 0
+        elif not do.startswith("refused"):
+            held = tokens
         yield held

@@ -246,6 +246,7 @@ def history(
     A step is {"do": "insert", "k": (layers, rows, heads, tokens, head_dim), "v": ...}, {"do": "reset"},
     {"do": "prefill", "k": ..., "v": ...}, which fills a cache of one row and copies it into all rows, or
     {"do": "refuse", "k": ..., "v": ...}, an insertion into the first layer that ought to raise a ValueError.
+    {"do": "begin", "k": ..., "v": ...} inserts into as many layers as there are keys, and not all have some.
     A step may have a "dtype" of its own.
     """
     usual = getattr(torch, dtype) if dtype else torch_dtype()
@@ -263,7 +264,7 @@ def history(
     def insert(cache: Any, step: dict[str, Any]) -> dict[str, Any]:
         keys, held, positions = [], [], []
         kind = getattr(torch, step["dtype"]) if "dtype" in step else usual
-        for layer in range(shape["layers"]):
+        for layer in range(len(step["k"])):
             positions.append(int(cache.get_pos()))
             k, v = cache.insert_kv(layer, tensor(step["k"][layer], kind), tensor(step["v"][layer], kind))
             keys.append(values(k, "the keys that insert_kv returned"))
@@ -275,7 +276,7 @@ def history(
     answers = []
     for step in steps:
         answer: dict[str, Any] = {}
-        if step["do"] == "insert":
+        if step["do"] in ("insert", "begin"):
             answer = insert(cache, step)
         elif step["do"] == "reset":
             cache.reset()

@@ -31,6 +31,8 @@ ORDINARY = ord("a")
 """The token that scripted generations consist of: it ends nothing and calls nothing."""
 
 LARGER = "prefill from a cache made larger"
+BROKEN_OFF = "reset in the middle of a pass"
+REFUSED = ("refused values", "refused keys", "refused prefill")
 
 Held = tuple[int, int | None]
 
@@ -41,7 +43,7 @@ def cache_history(shape: dict[str, Any], steps: list[list[Any]]) -> dict[str, An
 
     A step is ["insert", tokens], ["reset", 0], or ["prefill", tokens], which fills a cache of one row and
     copies it into all rows; or ["prefill from a cache made larger", tokens], the same where that other cache
-    begins with more slots. Nothing but the cache outlives a step.
+    begins with more slots. What is refused ought to be: see `refuse`. Nothing but the cache outlives a step.
     """
     with Meter(device=torch_device()) as meter:
         cache = new_cache(shape)
@@ -51,6 +53,12 @@ def cache_history(shape: dict[str, Any], steps: list[list[Any]]) -> dict[str, An
                 insert(cache, shape, tokens)
             elif do == "reset":
                 cache.reset()
+            elif do == BROKEN_OFF:
+                for layer in range(max(1, shape["num_layers"] - 1)):
+                    cache.insert_kv(layer, *keys_and_values(shape, tokens))
+                cache.reset()
+            elif do in REFUSED:
+                refuse(cache, shape, tokens, do)
             else:
                 one_row = {**shape, "batch_size": 1}
                 if do == LARGER:
@@ -220,6 +228,37 @@ def cached_passes(
 
 
 @probe
+def refused_pass(
+    config: dict[str, int], weights: dict[str, Any], held: int, more: int, slots: int
+) -> dict[str, Any]:
+    """Feed `held` tokens into a cache and then `more`, which do not fit into the context.
+
+    Returns whether that raised a ValueError, the bytes held before and after, and the growth step.
+    """
+    model = build_model(config, weights)
+    shape = {
+        "batch_size": 1,
+        "num_heads": config["n_kv_head"],
+        "seq_len": slots,
+        "head_dim": config["n_embd"] // config["n_head"],
+        "num_layers": config["n_layer"],
+    }
+    refused = False
+    tokens = torch.zeros(1, held + more, dtype=torch.int64, device=torch_device())
+    with Meter([*known(model), tokens], torch_device()) as meter, torch.no_grad():
+        cache = new_cache(shape)
+        if held:
+            model(tokens[:, :held], kv_cache=cache)
+        readings_ = [meter.measure()]
+        try:
+            model(tokens[:, held:], kv_cache=cache)
+        except ValueError:
+            refused = True
+        readings_.append(meter.measure())
+    return {"refused": refused, "growth_step": growth_step(), **readings(readings_)}
+
+
+@probe
 def open_engine(model: dict[str, int]) -> None:
     """Make an engine over a scripted model that lives on from call to call, for who looks from outside."""
     _opened["engine"] = new_engine(Watched(ScriptedConfig(**model)))
@@ -341,6 +380,24 @@ def insert(cache: Any, shape: dict[str, Any], tokens: int) -> None:
     """Insert `tokens` into every layer and drop what comes back."""
     for layer in range(shape["num_layers"]):
         cache.insert_kv(layer, *keys_and_values(shape, tokens))
+
+
+def refuse(cache: Any, shape: dict[str, Any], tokens: int, what: str) -> None:
+    """Offer a cache many tokens of which it must not take any; whether it says so is asked elsewhere.
+
+    Values with a token less than the keys, or keys with one less; or a prefill from a cache of another number
+    of layers.
+    """
+    with contextlib.suppress(ValueError):
+        if what == "refused prefill":
+            other = {**shape, "batch_size": 1, "num_layers": shape["num_layers"] + 1}
+            one = new_cache(other)
+            insert(one, other, tokens)
+            cache.prefill(one)
+            return
+        k, v = keys_and_values(shape, tokens)
+        fewer = (slice(None), slice(None), slice(1, None))
+        cache.insert_kv(0, *((k, v[fewer]) if what == "refused values" else (k[fewer], v)))
 
 
 def generate(engine: Any, ids: list[int], rows: int, max_tokens: int) -> Iterator[Any]:

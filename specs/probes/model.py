@@ -205,9 +205,9 @@ def forward_beyond(
 
 
 @probe
-def default_config() -> dict[str, int]:
-    """Return the fields of a configuration made without arguments."""
-    config = imported("nanochat.gpt").GPTConfig()
+def configured(given: dict[str, int]) -> dict[str, int]:
+    """Return the fields of a configuration of which some are given."""
+    config = imported("nanochat.gpt").GPTConfig(**given)
     names = ("sequence_len", "vocab_size", "n_layer", "n_head", "n_kv_head", "n_embd")
     return {name: int(getattr(config, name)) for name in names}
 
@@ -303,6 +303,9 @@ def devices(config: dict[str, int]) -> dict[str, list[str]]:
 
 
 @probe
-def flops(config: dict[str, int]) -> dict[str, Any]:
-    """Return what `estimate_flops` says."""
-    return {"flops": float(empty_model(config).estimate_flops())}
+def flops(config: dict[str, int], frozen: str | None = None) -> dict[str, Any]:
+    """Return what `estimate_flops` says; parameters whose name holds `frozen` are frozen before."""
+    model = empty_model(config)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(frozen is None or frozen not in name)
+    return {"flops": float(model.estimate_flops())}

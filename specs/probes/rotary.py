@@ -40,20 +40,28 @@ def moved(config: dict[str, int]) -> dict[str, str]:
 
 @probe
 def rotate(
-    x: NDArray[np.float32], cos: NDArray[np.float32], sin: NDArray[np.float32], dtype: str = "float32"
+    x: NDArray[np.float32],
+    cos: NDArray[np.float32],
+    sin: NDArray[np.float32],
+    dtype: str = "float32",
+    table_dtype: str | None = None,
 ) -> dict[str, Any]:
     """Return `apply_rotary_emb(x, cos, sin)` in a dtype, with its dtype and whether `x` was left alone.
 
-    `x` is (batch, position, head, channel); the tables are (position, channel / 2).
+    `x` is (batch, position, head, channel); the tables are (position, channel / 2), of the dtype of `x`
+    unless they have one of their own.
     """
     gpt = imported("nanochat.gpt")
     kind = getattr(torch, dtype)
     inputs = tensor(x, kind)
     before = inputs.clone()
-    tables = [tensor(part, kind)[None, :, None, :] for part in (cos, sin)]
+    table_kind = getattr(torch, table_dtype or dtype)
+    tables = [tensor(part, table_kind)[None, :, None, :] for part in (cos, sin)]
+    given = [part.clone() for part in tables]
     answer = gpt.apply_rotary_emb(inputs, *tables)
     return {
         "rotated": values(answer, "the result of apply_rotary_emb"),
         "dtype": dtype_name(answer),
         "input_unchanged": bool(torch.equal(inputs, before)),
+        "tables_unchanged": all(map(torch.equal, tables, given)),
     }

@@ -7,6 +7,8 @@ earlier call or while a module was imported, shows as well.
 from __future__ import annotations
 
 import contextlib
+import decimal
+import gc
 import logging
 import os
 import random
@@ -15,7 +17,9 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from types import FrameType
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,12 +33,72 @@ ON_IMPORT = "on import"
 """What no call may change, and what importing may not change besides."""
 
 
+@dataclass(frozen=True)
+class Flag:
+    """A setting with a value that it hardly ever has."""
+
+    get: Callable[[], Any]
+    put: Callable[[Any], object]
+    unusual: Any
+
+
+def _of(holder: Any, name: str, unusual: Any) -> Flag:
+    return Flag(
+        lambda: _asked(lambda: getattr(holder, name)), lambda value: setattr(holder, name, value), unusual
+    )
+
+
+def _asked(get: Callable[[], Any]) -> Any:
+    """Return a setting; torch does not say what one is that was set in its old way and its new one."""
+    try:
+        return get()
+    except RuntimeError:
+        return "set in two ways that differ"
+
+
+_CUDA, _CUDNN = torch.backends.cuda, torch.backends.cudnn
+
+BACKENDS = [torch.backends, _CUDA.matmul, _CUDNN]
+
+FLAGS = {
+    "cuDNN's TF32": _of(_CUDNN, "allow_tf32", False),
+    "cuDNN's benchmarks": _of(_CUDNN, "benchmark", True),
+    "cuDNN's determinism": _of(_CUDNN, "deterministic", True),
+    "sums of products in float16": _of(_CUDA.matmul, "allow_fp16_reduced_precision_reduction", False),
+    "sums of products in bfloat16": _of(_CUDA.matmul, "allow_bf16_reduced_precision_reduction", False),
+    "the flash kernel of attention": Flag(_CUDA.flash_sdp_enabled, _CUDA.enable_flash_sdp, False),
+    "the frugal kernel of attention": Flag(
+        _CUDA.mem_efficient_sdp_enabled, _CUDA.enable_mem_efficient_sdp, False
+    ),
+    "the plain kernel of attention": Flag(_CUDA.math_sdp_enabled, _CUDA.enable_math_sdp, False),
+    "deterministic algorithms": Flag(
+        torch.are_deterministic_algorithms_enabled, torch.use_deterministic_algorithms, True
+    ),
+    "the search for anomalies": Flag(torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly, True),
+    "NumPy's printing": Flag(
+        lambda: np.get_printoptions()["precision"], lambda value: np.set_printoptions(precision=value), 5
+    ),
+    "decimal numbers": _of(decimal.getcontext(), "prec", 29),
+    "garbage collection": Flag(gc.isenabled, lambda value: gc.enable() if value else gc.disable(), False),
+    "how often threads take turns": Flag(sys.getswitchinterval, sys.setswitchinterval, 0.0625),
+}
+"""What importing may not change either."""
+
+
 def changed_by(act: Callable[[], object], when: str = ANY) -> list[str]:
     """Return which settings `act` changes, each with what it was and what it is. Raises what `act` raises."""
-    with unusual():
-        before = settings(when)
-        act()
-        after = settings(when)
+    with unusual(), unusual_flags() if when == ON_IMPORT else contextlib.nullcontext():
+        changed = _changed_by(act, when)
+    if when == ON_IMPORT and not changed:
+        # A precision that is moved away moves others with it, to where it is that somebody may set them.
+        changed = _changed_by(act, when)
+    return changed
+
+
+def _changed_by(act: Callable[[], object], when: str) -> list[str]:
+    before = settings(when)
+    act()
+    after = settings(when)
     return [f"{name}, from {before[name]} to {after[name]}" for name in before if before[name] != after[name]]
 
 
@@ -51,7 +115,9 @@ def settings(when: str) -> dict[str, str]:
         "the working folder": _working_folder(),
     }
     more = {
-        "the precision of matrix products": torch.get_float32_matmul_precision(),
+        "the precision of matrix products": _asked(torch.get_float32_matmul_precision),
+        "the precisions of torch's backends": str([_precision(each) for each in BACKENDS]),
+        **{name: str(flag.get()) for name, flag in FLAGS.items()},
         "NumPy's handling of errors": str(np.geterr()),
         "the depth of recursion": str(sys.getrecursionlimit()),
         "the variables of the environment": str(sorted(os.environ.items())),
@@ -74,6 +140,10 @@ def _working_folder() -> str:
 
 def _name(handler: object) -> str:
     return str(getattr(handler, "__name__", handler))
+
+
+def _precision(backend: object) -> object:
+    return _asked(lambda: getattr(backend, "fp32_precision", "not there"))
 
 
 @contextlib.contextmanager
@@ -100,6 +170,19 @@ def unusual() -> Iterator[None]:
             torch.set_default_dtype(dtype)
             torch.set_float32_matmul_precision(precision)
             sys.setrecursionlimit(depth)
+
+
+@contextlib.contextmanager
+def unusual_flags() -> Iterator[None]:
+    """Move every flag away from the usual, and back afterwards."""
+    before = {name: flag.get() for name, flag in FLAGS.items()}
+    try:
+        for flag in FLAGS.values():
+            flag.put(flag.unusual)
+        yield
+    finally:
+        for name, flag in FLAGS.items():
+            flag.put(before[name])
 
 
 @contextlib.contextmanager
