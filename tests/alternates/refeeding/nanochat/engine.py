@@ -147,13 +147,14 @@ class Engine:
     ) -> Iterator[tuple[list[int], list[int]]]:
         """Yield (token_column, token_masks)."""
         columns = self.checked(tokens, num_samples, max_tokens)
+        prompt = list(tokens)
         device = self.model.get_device()
         rng = torch.Generator(device=device).manual_seed(seed)
         texts: list[list[int]] = [[] for _ in range(num_samples)]
         flags: list[list[int]] = [[] for _ in range(num_samples)]
         for _ in range(columns):
             with torch.no_grad():
-                idx = torch.tensor([[*tokens, *text] for text in texts], dtype=torch.int32, device=device)
+                idx = torch.tensor([[*prompt, *text] for text in texts], dtype=torch.int32, device=device)
                 logits = self.model.forward(idx)[:, -1, : self.tokenizer.get_vocab_size()]
             drawn = sample_next_token(logits, rng, temperature, top_k)
             for text, masks, sampled in zip(texts, flags, drawn[:, 0].tolist(), strict=True):

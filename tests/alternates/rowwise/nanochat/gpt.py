@@ -227,7 +227,7 @@ class GPT(nn.Module):
 
         rng = torch.Generator(device=self.get_device()).manual_seed(seed)
         ids = list(tokens)
-        while len(ids) < len(tokens) + max_tokens:
+        for _ in range(max_tokens):
             with torch.inference_mode():
                 logits = self.forward(torch.tensor([ids], device=self.get_device()))[0, -1]
                 ids.append(draw(logits, rng, temperature, top_k))
