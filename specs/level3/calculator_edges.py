@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from specs.calculations import expect_value, outcome, shown, was_raised
+from specs.calculations import brief, expect_value, outcome, shown, was_raised
 from specs.compare import expect, expect_equal
 from specs.law import law
 from specs.oracles.calculator import Expression
@@ -167,6 +167,24 @@ DEEP = [
 ]
 """Exactly at what must be computed: 50 operations inside one another, 200 characters."""
 
+MOST = 10**300 - 1
+
+LONGEST = {
+    f"{MOST}": MOST,
+    f"-{MOST}": -MOST,
+    f"({MOST})//1": MOST,
+    f"{MOST - 1}+1": MOST,
+    f"{MOST // 3}*3": MOST,
+    f"-{MOST // 9}*9": -MOST,
+    f"{MOST}-{MOST // 10**285}": MOST - MOST // 10**285,
+    f"1+{MOST - 2}+1-0": MOST,
+    f"{MOST}//7%1000": MOST // 7 % 1000,
+    f"{MOST}%{10**9}": MOST % 10**9,
+    f"{MOST * 2 // 3}": MOST * 2 // 3,
+    f"{7 * 10**299}+{10**15}": 7 * 10**299 + 10**15,
+}
+"""Integers of 300 digits, alone and with no more than twenty characters beside them."""
+
 
 @law()
 def test_the_limits_themselves_are_computed(probe: Probe) -> None:
@@ -176,6 +194,18 @@ def test_the_limits_themselves_are_computed(probe: Probe) -> None:
     """
     for drawn in DEEP:
         expect_value(outcome(probe, drawn.text), drawn)
+
+
+@law()
+def test_integers_of_three_hundred_digits_are_computed(probe: Probe) -> None:
+    """Integers of 300 digits, up to 10**300 - 1, are read, computed with and returned to their last digit.
+
+    Kills: a limit in bits or digits that is a little below, at the literal, on the way or at the result.
+    """
+    answers = probe("tools.calculate", expressions=list(LONGEST))
+    for (text, want), got in zip(LONGEST.items(), answers, strict=True):
+        assert len(text) <= 320, text
+        expect_equal(got, want, f"use_calculator({brief(text)})")
 
 
 NEAR_MISSES = [
