@@ -7,8 +7,10 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from specs.compare import broken, expect, quoted
+from specs.compare import broken, expect, expect_equal, quoted
+from specs.oracles import engine
 from specs.oracles.engine import Path
+from specs.probes import scripts
 from specs.probes.byte_tokenizer import ByteTokenizer
 
 TOKENIZER = ByteTokenizer()
@@ -64,6 +66,34 @@ def full_rows(batch: Any, num_samples: int) -> tuple[list[list[int]], list[list[
             f"generate_batch returned {quoted(batch[name])} as {name}, want {num_samples} lists of integers",
         )
     return batch["tokens"], batch["masks"]
+
+
+def expect_said(
+    columns: Sequence[Sequence[int]], prompt: Sequence[int], choices: int, ids: int = TEXT_IDS
+) -> None:
+    """Require each token to be one that the hashed script says after the prompt and its row's tokens."""
+    for i in range(len(columns[0]) if columns else 0):
+        text = list(prompt)
+        for step, column in enumerate(columns):
+            said = scripts.hashed(text, choices, ids)
+            expect(
+                column[i] in said,
+                f"token {step} of row {i} is {column[i]}; after {quoted(text)} the model says {quoted(said)}",
+            )
+            text.append(column[i])
+
+
+def expect_batch(both: Any, num_samples: int, prompt: Sequence[int], what: str) -> None:
+    """Require the rows of generate_batch to be the prompt and what generate yields for each before its end.
+
+    `both` is an answer of the probe `streams.both_ways`.
+    """
+    columns = full_columns(both["stream"], num_samples)
+    for i, (row, row_masks) in enumerate(zip(*full_rows(both["batch"], num_samples), strict=True)):
+        text = engine.row(columns, i, TERMINALS)
+        expect_equal(row, [*prompt, *text], f"row {i} of {num_samples} of generate_batch with {what}")
+        masks = [column[i] for column in both["stream"]["masks"]][: len(text)]
+        expect_equal(row_masks, [0] * len(prompt) + masks, f"the masks of row {i} with {what}")
 
 
 def one_of(row: list[int], texts: Sequence[Sequence[int]], what: str) -> Sequence[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from specs.calculations import expect_value, outcome, shown, was_raised
+from specs.calculations import brief, expect_value, outcome, shown, was_raised
 from specs.compare import expect, expect_equal
 from specs.law import law
 from specs.oracles.calculator import Expression
@@ -167,6 +167,21 @@ DEEP = [
 ]
 """Exactly at what must be computed: 50 operations inside one another, 200 characters."""
 
+MOST = 10**198 - 1
+
+LONGEST = {
+    f"{MOST}": MOST,
+    f"-{MOST}": -MOST,
+    f"{MOST}+1": MOST + 1,
+    f"{10 * MOST + 9}": 10 * MOST + 9,
+    f"{MOST // 10}//7": MOST // 10 // 7,
+    f"{MOST // 100}%1009": MOST // 100 % 1009,
+    f"{10**99 - 1}*{10**98 - 3}": (10**99 - 1) * (10**98 - 3),
+    f"{10**65 - 1}*{10**65 - 3}*{10**65 - 9}": (10**65 - 1) * (10**65 - 3) * (10**65 - 9),
+    f"-{7 * 10**97}*{7 * 10**97}-1": -49 * 10**194 - 1,
+}
+"""The longest integers that an expression of 200 characters can hold or give."""
+
 
 @law()
 def test_the_limits_themselves_are_computed(probe: Probe) -> None:
@@ -176,6 +191,18 @@ def test_the_limits_themselves_are_computed(probe: Probe) -> None:
     """
     for drawn in DEEP:
         expect_value(outcome(probe, drawn.text), drawn)
+
+
+@law()
+def test_the_longest_integers_are_computed(probe: Probe) -> None:
+    """The longest integers that 200 characters can say are read, computed with and returned to the last digit.
+
+    Kills: a limit in bits or digits below that, at the literal, on the way or at the result.
+    """
+    answers = probe("tools.calculate", expressions=list(LONGEST))
+    for (text, want), got in zip(LONGEST.items(), answers, strict=True):
+        assert len(text) <= 200, text
+        expect_equal(got, want, f"use_calculator({brief(text)})")
 
 
 NEAR_MISSES = [

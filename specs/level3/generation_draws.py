@@ -12,16 +12,16 @@ import numpy as np
 from hypothesis import strategies as st
 
 from specs.chance import expect_distribution, expect_independent
-from specs.compare import expect, expect_equal, quoted
+from specs.compare import expect, expect_equal
 from specs.law import law
 from specs.oracles import sampling
 from specs.probe import Probe
-from specs.probes import scripts
 from specs.strategies import seeds
 from specs.streams import (
     BOS,
     SIZE,
     TEXT_IDS,
+    expect_said,
     full_columns,
     prompts,
     row_counts,
@@ -104,16 +104,7 @@ def test_the_model_sees_each_rows_text_once_and_in_order(
         },
         sequence_len=len(prompt) + max_tokens + 4,
     )
-    columns = full_columns(got, num_samples)
-    for i in range(num_samples):
-        text = list(prompt)
-        for step, column in enumerate(columns):
-            said = scripts.hashed(text, choices, TEXT_IDS)
-            expect(
-                column[i] in said,
-                f"token {step} of row {i} is {column[i]}; after {quoted(text)} the model says {said}",
-            )
-            text.append(column[i])
+    expect_said(full_columns(got, num_samples), prompt, choices)
 
 
 SETTINGS: list[dict[str, Any]] = [

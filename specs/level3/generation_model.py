@@ -31,8 +31,11 @@ CRITERION = "sampling"
 
 @law(
     examples=6,
-    cases=[{"prompt_length": 150, "length": 3, "n_head": 1, "num_samples": 1, "seed": 0}],
-    prompt_length=st.sampled_from([1, 5, 16, 65]),
+    cases=[
+        {"prompt_length": size, "length": 3, "n_head": 1, "num_samples": 1, "seed": 0}
+        for size in (64, 128, 150, 256)
+    ],
+    prompt_length=st.sampled_from([1, 5, 16, 32, 65, 100]),
     length=st.integers(1, 12),
     n_head=st.sampled_from([1, 2]),
     num_samples=st.sampled_from([1, 3]),
@@ -226,15 +229,18 @@ def test_the_slow_way_has_its_arguments_in_order(probe: Probe, seed: int) -> Non
     expect_equal(got["in order"], got["named"], "what comes of options in their order, against by name")
 
 
-@law(examples=4, seed=seeds, length=st.integers(2, 5))
+@law(examples=4, seed=seeds, length=st.integers(4, 8))
 def test_two_slow_texts_do_not_meet(probe: Probe, seed: int, length: int) -> None:
     """Two texts that GPT.generate of one model writes in turn are those that it writes one by one.
 
-    Kills: the text so far, or the generator, kept in the model.
+    Kills: the text so far, the generator, the temperature or the limit kept in the model.
     """
     shape = config(vocab_size=50)
     prompts = [[3, 4], [5]]
-    options: list[dict[str, Any]] = [{"max_tokens": length, "seed": seed + i} for i in range(2)]
+    options: list[dict[str, Any]] = [
+        {"max_tokens": length, "seed": seed, "temperature": 0.0},
+        {"max_tokens": length + 3, "seed": seed + 1, "temperature": 30.0, "top_k": 40},
+    ]
     question = {"config": shape, "weights": draws.model(shape, seed)}
     got = probe("generation.slow_in_turn", **question, prompts=prompts, options=options)
     for i, (prompt, each) in enumerate(zip(prompts, options, strict=True)):

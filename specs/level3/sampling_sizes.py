@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
@@ -83,6 +85,76 @@ def test_all_but_one_is_a_limit(probe: Probe, seed: int, size: int) -> None:
     """
     logits = np.random.default_rng(seed).permutation(np.arange(size) * 1e-3).astype(np.float32)
     expect_the_largest(probe, logits, 1000, seed, 1.0, size - 1, share=0.9)
+
+
+SIZES = [
+    *(
+        (12, 8),
+        (40, 24),
+        (90, 48),
+        (200, 150),
+        (512, 384),
+        (1000, 700),
+        (2500, 1500),
+        (5000, 3000),
+        (9000, 6000),
+    ),
+    *((3000, beside) for beside in (None, 2999, 3000, 3001, 30_000)),
+]
+"""Vocabularies, and a limit for each: half as much again as a round number that might be its bound."""
+
+
+@law(examples=1, seed=seeds)
+def test_a_limit_of_any_size_is_heeded(probe: Probe, seed: int) -> None:
+    """With top_k=k the k largest logits take part and no others, for k from eight to thousands.
+
+    Without k, or with as many as there are tokens, more, or one less, all of that many take part. Kills: a
+    limit that has a limit, a number of candidates rounded to what a kernel can do.
+    """
+    for number, (width, top_k) in enumerate(SIZES):
+        logits = np.random.default_rng([seed, number]).permutation(np.linspace(0, 0.2, width))
+        (got,) = probe(
+            "sampling.draw_repeated", logits=logits.astype(np.float32), rows=120, seed=seed, top_k=top_k
+        )
+        expect_every_rank(ids_of(got, 120), logits, top_k, "sample_next_token")
+
+
+def expect_every_rank(
+    ids: Sequence[int], logits: NDArray[np.floating[Any]], top_k: int | None, what: str
+) -> None:
+    """Require 120 draws to be of the `top_k` largest of nearly equal logits, some from each quarter of these.
+
+    A quarter has a share of a fifth at least where the logits lie within 0.2: 120 draws miss it with a
+    probability below 1e-11.
+    """
+    size = min(top_k or len(logits), len(logits))
+    ranks = {int(i): rank for rank, i in enumerate(np.argsort(-logits))}
+    said = f"{what} with top_k={top_k} of {len(logits):,} tokens"
+    beyond = [i for i in ids if ranks.get(i, size) >= size]
+    expect(not beyond, f"{said} drew the ids {beyond[:5]}, which are not among the {size:,} largest")
+    quarters = {4 * ranks[i] // size for i in ids}
+    expect_equal(
+        sorted(quarters),
+        [0, 1, 2, 3],
+        f"which quarters of the {size:,} candidates come: {said}, {len(ids)} draws",
+    )
+
+
+@law(examples=1, seed=seeds)
+def test_minus_infinity_is_never_drawn_from_a_large_vocabulary(probe: Probe, seed: int) -> None:
+    """Where nearly all of 50,304 logits are minus infinity, none of these ids is ever drawn.
+
+    Kills: a smallest probability for all, or a small number added to each: together they are many.
+    """
+    # Of 250 draws a dozen are others where each of these ids has a chance of a millionth.
+    size, rows = 50_304, 50
+    finite = np.random.default_rng(seed).choice(size, 3, replace=False)
+    logits = np.full(size, -np.inf, dtype=np.float32)
+    logits[finite] = [0.0, 0.5, -0.5]
+    question = {"logits": logits, "rows": rows}
+    answers = [probe("sampling.draw_repeated", **question, seed=seed + i)[0] for i in range(5)]
+    drawn = {one for answer in answers for one in ids_of(answer, rows)}
+    expect_equal(sorted(drawn), sorted(finite.tolist()), "the different ids in 250 draws")
 
 
 def expect_the_largest(

@@ -109,14 +109,20 @@ def turned(ids: list[int], turn: int) -> list[int]:
         {"drawn": [call("1+1", "2"), [PYTHON_END], list(b"2"), [PYTHON_END]]},
         {"drawn": [[PYTHON_START, *b"1+1"]]},
         {"drawn": [call("1/0", None), list(b"2+2"), [PYTHON_END]]},
+        # What no result came of, and what would complete it or be an expression of its own.
+        *(
+            {"drawn": [Call(tuple(failing), None), list(more), [PYTHON_END], list(b"12")]}
+            for failing, more in ((b"1+", b"2"), (b"(1+2", b")"), (b"1/0", b".5"), (b"", b"7"), (b"x", b"1"))
+        ),
+        {"drawn": [call("1+1", "2"), list(b"+1"), [PYTHON_END], list(b"12")]},
     ],
     drawn=st.lists(st.one_of(plain_texts, st.just([PYTHON_END]), st.just(Call((), None))), max_size=5),
 )
 def test_only_a_closed_block_with_content_counts(probe: Probe, drawn: list[Segment]) -> None:
     """An end without a beginning, an empty block and a block that stays open force nothing.
 
-    Kills: text outside of a block calculated, a block that is closed twice calculated twice, an
-    exception for an end without a beginning.
+    Kills: text outside of a block calculated, a block that is closed twice calculated twice, a block that
+    stays open because it has no result, an exception for an end without a beginning.
     """
     path = path_of(drawn)
     columns, masks = generate(probe, [path])
@@ -126,7 +132,10 @@ def test_only_a_closed_block_with_content_counts(probe: Probe, drawn: list[Segme
 
 @law(
     examples=4,
-    cases=[{"earlier": call("6*7", "42"), "text": list(b"1"), "drawn": call("1+1", "2")}],
+    cases=[
+        {"earlier": call("6*7", "42"), "text": list(b"1"), "drawn": call("1+1", "2")},
+        {"earlier": call("1+", None), "text": list(b"1"), "drawn": call("1+1", "2")},
+    ],
     earlier=calls(),
     text=plain_texts,
     drawn=calls(),

@@ -18,7 +18,7 @@ from specs.probes.building import build_model
 from specs.probes.byte_tokenizer import ByteTokenizer
 from specs.probes.loading import imported
 from specs.probes.registry import probe
-from specs.probes.scripted import ScriptedConfig, ScriptedModel
+from specs.probes.scripted import LayeredModel, ScriptedConfig, ScriptedModel
 from specs.probes.signatures import takes_in_order
 from specs.probes.traces import random_states, torch_defaults, usual_defaults
 from specs.probes.values import tensor, values
@@ -36,14 +36,18 @@ def stream(
     times: int = 1,
     spellings: Sequence[tuple[str, list[int]]] = (),
     turn: int = 0,
+    shift: int = 0,
+    layers: int = 1,
 ) -> list[dict[str, Any]]:
     """Return what `generate` yields, `times` times on one engine, and how often it ran the model.
 
     `script` is what `scripted_model` takes; `options` are the arguments of `generate`; `spellings` are texts
-    and the ids that the tokenizer shall encode them as; `turn` is how far its special ids are turned around.
+    and the ids that the tokenizer shall encode them as; `turn` is how far its special ids are turned around,
+    and `shift` by how much all its ids are larger than usual. With several `layers` the model looks at all
+    that the cache holds.
     """
-    model = scripted_model(script, len(prompt), sequence_len, padding)
-    tokenizer = SpellingTokenizer(dict(spellings), turn)
+    model = scripted_model(script, len(prompt), sequence_len, padding + shift, layers)
+    tokenizer = SpellingTokenizer(dict(spellings), turn, shift)
     engine = imported("nanochat.engine").Engine(model, tokenizer)
     answers: list[dict[str, Any]] = []
     for _ in range(times):
@@ -128,19 +132,19 @@ def _in_both_ways(
 def interleaved(
     prompts: list[list[int]], script: dict[str, Any], options: list[dict[str, Any]], schedule: list[int]
 ) -> dict[str, list[Stream]]:
-    """Return what two generators of one engine yield when they take turns, and each alone on a new engine.
+    """Return what generators of one engine yield when they take turns, and each alone on a new engine.
 
-    `schedule` says whose turn it is, 0 or 1; then both run to their end.
+    `schedule` says whose turn it is; then all run to their end, one after the other.
     """
     engine = new_engine(scripted_model(script, 0, 64, 0))
-    running = [engine.generate(list(prompts[i]), **options[i]) for i in range(2)]
-    together: list[Stream] = [{"tokens": [], "masks": []} for _ in range(2)]
+    running = [engine.generate(list(prompts[i]), **options[i]) for i in range(len(prompts))]
+    together: list[Stream] = [{"tokens": [], "masks": []} for _ in prompts]
     for turn in schedule:
         append(together[turn], itertools.islice(running[turn], 1))
-    for i in range(2):
+    for i in range(len(prompts)):
         append(together[i], itertools.islice(running[i], 100))
     alone = []
-    for i in range(2):
+    for i in range(len(prompts)):
         fresh = new_engine(scripted_model(script, 0, 64, 0))
         alone.append(columns(fresh.generate(list(prompts[i]), **options[i]), 100))
     return {"together": together, "alone": alone}
@@ -335,8 +339,10 @@ def slow_in_turn(
     return found
 
 
-def scripted_model(script: dict[str, Any], prompt: int, sequence_len: int, padding: int) -> ScriptedModel:
-    """Return a model that follows `script`, with `padding` rows of vocabulary that the tokenizer has not.
+def scripted_model(
+    script: dict[str, Any], prompt: int, sequence_len: int, padding: int, layers: int = 1
+) -> ScriptedModel:
+    """Return a model that follows `script`, with `padding` rows of vocabulary more than `ByteTokenizer` has.
 
     `script` is {"paths": [(tokens, says), ...]}, {"choices": number, "ids": number}, {"logits": array} or
     {"steps": ids}: the scripts `following`, `hashing`, `constant` and `reciting` of `specs.probes.scripted`.
@@ -346,6 +352,7 @@ def scripted_model(script: dict[str, Any], prompt: int, sequence_len: int, paddi
     config = ScriptedConfig(
         sequence_len=sequence_len,
         vocab_size=ByteTokenizer().get_vocab_size() + padding,
+        n_layer=layers,
         n_head=4,
         n_kv_head=2,
         n_embd=32,
@@ -353,32 +360,48 @@ def scripted_model(script: dict[str, Any], prompt: int, sequence_len: int, paddi
     if "paths" in script:
         said = scripted.following(config.vocab_size, prompt, script["paths"])
     elif "choices" in script:
-        said = scripted.hashing(config.vocab_size, script["choices"], script["ids"])
+        said = scripted.hashing(config.vocab_size, **script)
     elif "steps" in script:
         said = scripted.reciting(config.vocab_size, prompt, script["steps"])
     else:
         said = scripted.constant(script["logits"])
-    return ScriptedModel(config, said)
+    return (ScriptedModel if layers == 1 else LayeredModel)(config, said)
+
+
+_BLANK = ord(" ")
 
 
 class SpellingTokenizer(ByteTokenizer):
-    """Encodes some texts as it is told, and has its special ids turned around by a number of places."""
+    """Encodes some texts as it is told, and has its special ids turned around by a number of places.
 
-    def __init__(self, spellings: dict[str, list[int]], turn: int = 0) -> None:
+    With a `shift` all ids are larger by that much, and those below it are tokens of a blank.
+    """
+
+    def __init__(self, spellings: dict[str, list[int]], turn: int = 0, shift: int = 0) -> None:
         super().__init__()
         self._spellings = spellings
         self._turn = turn
+        self._shift = shift
+
+    def get_vocab_size(self) -> int:
+        """Return the number of tokens, special ones included."""
+        return super().get_vocab_size() + self._shift
 
     def encode_special(self, text: str) -> int:
         """Return the id of a special token."""
-        first, last = self._first_special, self.get_vocab_size()
-        return first + (super().encode_special(text) - first + self._turn) % (last - first)
+        first, count = self._first_special, super().get_vocab_size() - self._first_special
+        return self._shift + first + (super().encode_special(text) - first + self._turn) % count
 
     def encode_one(
         self, text: str, prepend: int | str | None = None, append: int | str | None = None
     ) -> list[int]:
         """Return the ids of one text."""
-        return list(self._spellings.get(text, super().encode_one(text, prepend, append)))
+        ids = [token + self._shift for token in super().encode_one(text)]
+        return list(self._spellings.get(text, [*self._edge(prepend), *ids, *self._edge(append)]))
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Return the text of `ids`."""
+        return super().decode([max(int(token) - self._shift, _BLANK) for token in ids])
 
 
 def new_engine(model: Any) -> Any:

@@ -27,8 +27,12 @@ Script = Callable[[Sequence[int]], Sequence[float] | torch.Tensor]
 MARGIN = 40.0
 """By how much a script that names tokens prefers them: the others have a chance of e^-40 each."""
 
-LOW_DIGITS = 128
-"""Ids are stored as two numbers below this, because bfloat16 holds integers exactly only up to 256."""
+BASE = 128
+DIGITS = 3
+"""Ids are stored as so many digits of this base, because bfloat16 holds integers exactly only up to 256."""
+
+MIXED = BASE**DIGITS - 1
+"""The id that is read where layers, heads, keys and values do not tell of one token."""
 
 
 @dataclass
@@ -99,16 +103,48 @@ class ScriptedModel(nn.Module):
 
     def _remember(self, idx: torch.Tensor, kv_cache: Any) -> list[list[int]]:
         """Store the ids `idx` in every layer of the cache and return all that it holds, row by row."""
-        head_dim = self.config.n_embd // self.config.n_head
-        stored = torch.zeros(idx.size(0), self.config.n_kv_head, idx.size(1), head_dim)
-        stored = stored.to(device=self.get_device(), dtype=self.lm_head.weight.dtype)
-        stored[..., 0] = (idx % LOW_DIGITS)[:, None, :].to(stored.dtype)
-        stored[..., 1] = (idx // LOW_DIGITS)[:, None, :].to(stored.dtype)
+        stored = self._written(idx)
         keys = stored
         for layer in range(self.config.n_layer):
             keys, _ = kv_cache.insert_kv(layer, stored, stored)
-        ids = keys[:, 0, :, 0].long() + LOW_DIGITS * keys[:, 0, :, 1].long()
-        return [[int(token) for token in row] for row in ids.tolist()]
+        return as_lists(self._read(keys[:, :1])[:, 0])
+
+    def _written(self, idx: torch.Tensor) -> torch.Tensor:
+        """Return ids (row, position) as keys or values (row, head, position, channel)."""
+        head_dim = self.config.n_embd // self.config.n_head
+        stored = torch.zeros(idx.size(0), self.config.n_kv_head, idx.size(1), head_dim)
+        stored = stored.to(device=self.get_device(), dtype=self.lm_head.weight.dtype)
+        for i in range(DIGITS):
+            stored[..., i] = (idx // BASE**i % BASE)[:, None, :].to(stored.dtype)
+        return stored
+
+    def _read(self, stored: torch.Tensor) -> torch.Tensor:
+        """Return the ids (row, head, position) that keys or values hold."""
+        read = stored[..., :DIGITS].long()
+        return (read * torch.tensor([BASE**i for i in range(DIGITS)], device=read.device)).sum(-1)
+
+
+class LayeredModel(ScriptedModel):
+    """Stores a token otherwise in each layer, and as key and as value, and reads all of them back.
+
+    Where they do not tell of one token it has seen `MIXED`, a token that was never fed.
+    """
+
+    def _remember(self, idx: torch.Tensor, kv_cache: Any) -> list[list[int]]:
+        written = self._written(idx)
+        read = []
+        for layer in range(self.config.n_layer):
+            marks = 2 * layer + 1, 2 * layer + 2
+            held = kv_cache.insert_kv(layer, *(written + mark for mark in marks))
+            read += [self._read(each - mark) for each, mark in zip(held, marks, strict=True)]
+        every = torch.cat(read, dim=1)
+        first = every[:, 0]
+        return as_lists(torch.where((every == every[:, :1]).all(1), first, torch.full_like(first, MIXED)))
+
+
+def as_lists(ids: torch.Tensor) -> list[list[int]]:
+    """Return ids (row, position) as lists."""
+    return [[int(token) for token in row] for row in ids.tolist()]
 
 
 def asked_by(code: types.CodeType, script: Script) -> Script:
@@ -138,9 +174,19 @@ def following(vocab_size: int, prompt: int, paths: Sequence[tuple[Sequence[int],
     return naming(vocab_size, lambda history: scripts.follow(history, prompt, paths))
 
 
-def hashing(vocab_size: int, choices: int, ids: int) -> Script:
-    """Return the script of `specs.probes.scripts.hashed`: what it names hangs on every token it has seen."""
-    return naming(vocab_size, lambda history: scripts.hashed(history, choices, ids))
+def hashing(vocab_size: int, choices: int, ids: int, fall: float = 0.0) -> Script:
+    """Return the script of `specs.probes.scripts.hashed`: what it names hangs on every token it has seen.
+
+    Each of the ids that it names has a logit that is `fall` below that of the one before.
+    """
+    heights = MARGIN - fall * torch.arange(choices)
+
+    def script(history: Sequence[int]) -> torch.Tensor:
+        logits = torch.zeros(vocab_size)
+        logits[scripts.hashed(history, choices, ids)] = heights
+        return logits
+
+    return script
 
 
 def constant(logits: Sequence[float]) -> Script:

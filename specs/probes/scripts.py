@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import struct
 import zlib
 from collections.abc import Sequence
 
@@ -24,12 +26,13 @@ def follow(
 
 def hashed(history: Sequence[int], choices: int, ids: int) -> list[int]:
     """Return `choices` different ids below `ids` that hang on every token of `history` and on its order."""
-    code = zlib.crc32(b"".join(int(token).to_bytes(4, "little") for token in history))
+    code = zlib.crc32(struct.pack(f"<{len(history)}I", *history))
     step = 1 + (code >> 16) % 31
     # A prime number of ids makes the walk visit different ones.
     return [(code + i * step) % largest_prime(ids) for i in range(choices)]
 
 
+@functools.cache
 def largest_prime(limit: int) -> int:
     """Return the largest prime not above `limit`, which is at least 37."""
     return next(n for n in range(limit, 36, -1) if all(n % d for d in range(2, int(n**0.5) + 1)))
