@@ -171,26 +171,21 @@ def test_micro_batches_may_be_any_iterable(probe: Probe, seed: int, form: str, m
 @law(
     examples=6,
     cases=[
-        {"seed": 0, "stale": 1.0, "groups": ALL, "beside": None},
-        {"seed": 0, "stale": -100.0, "groups": SEVERAL, "beside": None},
-        {"seed": 0, "stale": 1.0, "groups": ALL, "beside": "bias"},
+        {"seed": 0, "stale": 1.0, "groups": ALL},
+        {"seed": 0, "stale": -100.0, "groups": SEVERAL},
     ],
     seed=seeds,
     stale=st.sampled_from([1.0, -3.0, 1000.0]),
     groups=st.sampled_from([ALL, SEVERAL]),
-    beside=st.sampled_from([None, "bias", "head"]),
 )
-def test_old_gradients_do_not_count(
-    probe: Probe, seed: int, stale: float, groups: list[str], beside: str | None
-) -> None:
+def test_old_gradients_do_not_count(probe: Probe, seed: int, stale: float, groups: list[str]) -> None:
     """A gradient that was there before the step does not count, and none is left behind.
 
-    Also of a parameter `beside` the model, which the loss depends on and an optimizer holds.
-    Kills: gradients that are never cleared, cleared for the first optimizer only, cleared after the step
-    alone, or those of the model alone.
+    Kills: gradients that are never cleared, cleared for the first optimizer only, or cleared after the
+    step alone.
     """
     weights, batches = training_draws.weights(seed), training_draws.of_sizes(seed, [(2, 3, 4), (1, 2, 2)])
-    got = one_step(probe, weights, batches, stale=stale, groups=groups, beside=beside)
+    got = one_step(probe, weights, batches, stale=stale, groups=groups)
     want = training.gradients(weights, batches)
     expect_gradients(got, want, f"where gradients of {stale} were before")
     norm = training.norm(want, list(training.REACHED))

@@ -101,12 +101,12 @@ def test_evaluation_leaves_no_traces(
     bits=st.booleans(),
     fails=st.sampled_from(["batches", "model"]),
 )
-def test_an_evaluation_that_fails_leaves_no_traces(
+def test_an_evaluation_that_fails_leaves_all_usable(
     probe: Probe, seed: int, training: bool, bits: bool, fails: str
 ) -> None:
-    """An error of the batches or of the model ends an evaluation, and nothing is changed: the next is right.
+    """An error of the batches or of the model ends an evaluation, and all stays usable: the next is right.
 
-    Kills: a model left in eval mode, gradients left switched off, random states that are not given back.
+    Kills: gradients left switched off, parameters left frozen or changed. The mode may be either then.
     """
     weights, batches = training_draws.weights(seed), training_draws.of_sizes(seed, [(2, 3, 5), (1, 4, 2)])
     got = measured(probe, bits, weights=weights, pairs=batches, training=training, fails=fails)

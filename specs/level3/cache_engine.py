@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from specs.compare import expect_equal
 from specs.law import law
+from specs.level3.model_passes import expect_the_same_gradients
 from specs.oracles import engine
 from specs.probe import Probe
 from specs.strategies import seeds
@@ -75,3 +76,18 @@ def goes_on(stream: Any, texts: list[list[int]], count: int, limit: int) -> bool
     wanted = [text[:-1] if text[-1] in TERMINALS else text for text in texts]
     columns = stream["tokens"]
     return len(columns) == limit and all(engine.row(columns, i, TERMINALS) in wanted for i in range(count))
+
+
+@law(
+    examples=2,
+    cases=[{"seed": 0, "length": 5, "before": ["cache"]}, {"seed": 1, "length": 3, "before": ["generate"]}],
+    seed=seeds,
+    length=st.sampled_from([2, 7]),
+    before=st.sampled_from([["cache", "generate"], ["generate", "learning", "cache"]]),
+)
+def test_a_model_learns_after_it_has_written(probe: Probe, seed: int, length: int, before: list[str]) -> None:
+    """Gradients are the same after passes with a cache, or a text that was generated, as at first.
+
+    Kills: tables or masks that are kept from generation, with which nothing can be learned.
+    """
+    expect_the_same_gradients(probe, seed, 1, length, before, "loss")

@@ -25,22 +25,16 @@ Pair = tuple[NDArray[np.int64], NDArray[np.int64]]
 class SmallModel(nn.Module):
     """logits = (wte[idx] * gain) @ head.T + bias, with the forward of `GPT`; `idle` is part of no loss.
 
-    It has no cache. With `dropout` the rows are dropped out as in any model, in training mode only. The
-    parameter `beside` is used, but none of the model's own.
+    It has no cache. With `dropout` the rows are dropped out as in any model, in training mode only.
     """
 
-    def __init__(self, weights: Arrays, dropout: float = 0.0, beside: str | None = None) -> None:
+    def __init__(self, weights: Arrays, dropout: float = 0.0) -> None:
         super().__init__()
-        # In a list, where no module looks for parameters.
-        self.others: list[tuple[str, nn.Parameter]] = []
         for name, value in weights.items():
             parameter = nn.Parameter(
                 torch.tensor(np.array(value), dtype=torch.float32, device=torch_device())
             )
-            if name == beside:
-                self.others.append((name, parameter))
-            else:
-                self.register_parameter(name, parameter)
+            self.register_parameter(name, parameter)
         vocabulary, width = weights["head"].shape
         self.config = SimpleNamespace(
             sequence_len=1024, vocab_size=vocabulary, n_layer=1, n_head=1, n_kv_head=1, n_embd=width
@@ -65,7 +59,7 @@ class SmallModel(nn.Module):
         if bool((idx >= self.config.vocab_size).any()):
             # On a GPU the look-up itself would end the process.
             raise IndexError("an id is not in the vocabulary")
-        weight = self.every()
+        weight = dict(self.named_parameters())
         rows = self.dropout(F.embedding(idx, weight["wte"]) * weight["gain"])
         # Float32 whatever the model computes in, as the contract says of GPT.
         logits: Tensor = (rows @ weight["head"].T + weight["bias"]).float()
@@ -75,13 +69,9 @@ class SmallModel(nn.Module):
             return F.cross_entropy(*pairs, ignore_index=-1, reduction=loss_reduction)
         return logits
 
-    def every(self) -> dict[str, nn.Parameter]:
-        """Return all parameters by name, also the one beside the model."""
-        return dict([*self.named_parameters(), *self.others])
-
     def arrays(self) -> Arrays:
         """Return copies of the parameters."""
-        return {name: values(parameter, name) for name, parameter in self.every().items()}
+        return {name: values(parameter, name) for name, parameter in self.named_parameters()}
 
 
 class Recorder(torch.optim.SGD):
@@ -89,7 +79,7 @@ class Recorder(torch.optim.SGD):
 
     def __init__(self, model: SmallModel, names: str, lr: float) -> None:
         self.names = names.split(",")
-        super().__init__([{"params": [model.every()[name]]} for name in self.names], lr=lr)
+        super().__init__([{"params": [model.get_parameter(name)]} for name in self.names], lr=lr)
         for group in self.param_groups:
             group["initial_lr"] = group["lr"]
         self.steps: list[dict[str, Any]] = []
@@ -98,7 +88,7 @@ class Recorder(torch.optim.SGD):
         """Hold another parameter from now on, in a group of its own."""
         self.names.append(name)
         rate = self.param_groups[0]["lr"]
-        self.add_param_group({"params": [model.every()[name]], "lr": rate, "initial_lr": rate})
+        self.add_param_group({"params": [model.get_parameter(name)], "lr": rate, "initial_lr": rate})
 
     def step(self, closure: Any = None) -> Any:
         """Note what is seen, and make the step."""

@@ -29,7 +29,6 @@ def steps(
     stale: float | None = None,
     times: int = 1,
     named: bool = False,
-    beside: str | None = None,
     uses: list[list[int]] | None = None,
     takes: list[str | None] | None = None,
 ) -> dict[str, Any]:
@@ -37,12 +36,11 @@ def steps(
 
     `form` is what the micro-batches of a step come as, `more` stands in each behind inputs and targets, and
     `stale` is the gradient that every parameter has before a step. The first micro-batch of a step, one
-    object, comes `times` times. With `named`, arguments are given by name. The model uses the parameter
-    `beside`, but it is not its own. `uses` says which optimizers each step is given, and `takes` which
-    parameter the last of these takes in addition before it.
+    object, comes `times` times. With `named`, arguments are given by name. `uses` says which
+    optimizers each step is given, and `takes` which parameter the last of these takes in addition before it.
     """
     train_step = imported("nanochat.train").train_step
-    model = SmallModel(weights, beside=beside)
+    model = SmallModel(weights)
     optimizers = recorders(model, groups, lr)
     # Without a limit, none is named for a list.
     limit = {} if grad_clip is None and form == "list" else {"grad_clip": grad_clip}
@@ -54,7 +52,7 @@ def steps(
         if taken is not None:
             used[-1].take(model, taken)
         if stale is not None:
-            for parameter in model.every().values():
+            for parameter in model.parameters():
                 parameter.grad = torch.full_like(parameter, stale)
         counted = Counted(pairs, tuple(more or ()), times)
         micro_batches: Any = counted if form == "iterable" else iter(counted)
@@ -89,7 +87,7 @@ def left_gradients(model: SmallModel, optimizers: list[Recorder]) -> list[str]:
     held = {name for optimizer in optimizers for name in optimizer.names}
     return [
         name
-        for name, parameter in model.every().items()
+        for name, parameter in model.named_parameters()
         if name in held and parameter.grad is not None and bool(parameter.grad.any())
     ]
 

@@ -6,10 +6,19 @@ import pytest
 
 from .background import BACKGROUND, Background
 
+WAITING = {"grade", "judged"}
+"""The fixtures that wait for it."""
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make room for what the folders will begin when their tests are known."""
     config.stash[BACKGROUND] = Background()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests last that ask for what runs beside the others, in the order in which that begins."""
+    items.sort(key=lambda item: bool(WAITING & set(getattr(item, "fixturenames", ()))))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
