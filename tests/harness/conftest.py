@@ -6,7 +6,7 @@ import pytest
 
 from .background import BACKGROUND, Background
 
-WAITING = {"grade", "judged"}
+WAITING = {"grade", "judged", "mutated", "rows"}
 """The fixtures that wait for it."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -178,13 +179,10 @@ def test_a_wrong_record_of_another_level_is_refused(
 
 
 @pytest.mark.slow
-def test_some_mutants_are_judged(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    file = tmp_path / "run.json"
-    code = main(["mutate", "tools.py", "--sample", "6", "--seed", "3", "--json", str(file)])
-    out, err = capfd.readouterr()
-    assert code in (0, 1), err
-    assert "| tools.py | 6 |" in out
-    assert file.read_text().startswith("{")
+def test_some_mutants_are_judged(mutated: subprocess.CompletedProcess[str]) -> None:
+    assert mutated.returncode in (0, 1), mutated.stderr
+    assert "| tools.py | 6 |" in mutated.stdout
+    assert '"mutants": ' in mutated.stdout, "the run as JSON"
 
 
 @pytest.mark.slow
