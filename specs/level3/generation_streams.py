@@ -1,4 +1,4 @@
-"""Generation: streams beside each other, and what a caller may do meanwhile or leave unsaid.
+"""Generation: streams beside each other, large seeds, and what a batch is.
 
 The model is a stand-in that follows a script and has one layer, the tokenizer is the specification's own,
 and no tool is called; so bugs of attention, caches, tokenizers and tools do not show here.

@@ -1,4 +1,4 @@
-"""Experiments on streams of the submission's `Engine` and `GPT.generate` whose caller acts meanwhile."""
+"""Experiments on several streams of the submission's `Engine`, and on its two ways to generate."""
 
 from __future__ import annotations
 
