@@ -92,8 +92,7 @@ def page(found: Diagnosis) -> str:
         lines.append(f"{trial.isolation:<7} with --device cuda {works}")
     lines += ["", f"`grader run` takes isolation {found.strongest} here."]
     if found.with_gpu:
-        best = next((trial.isolation for trial in found.with_gpu if trial.works), "basic")
-        lines.append(f"With --device cuda it takes {best}.")
+        lines.append(f"With --device cuda it takes {isolation.choose(None, 'cuda')}.")
     return "\n".join(lines) + "\n"
 
 

@@ -105,17 +105,19 @@ class ProcessProbe:
 
     def resident_bytes(self) -> int:
         """Return the resident memory of the submission's process, in bytes."""
-        self._ready_conversation()
-        assert self._child is not None
-        assert self._child.process_id is not None
-        return memory.resident_bytes(self._child.process_id)
+        return memory.resident_bytes(self._living())
 
     def processor_seconds(self) -> float:
         """Return the processor time of the submission's process, in seconds."""
+        times = psutil.Process(self._living()).cpu_times()
+        return float(times.user + times.system)
+
+    def _living(self) -> int:
+        """Return the process id of the submission's process, started if need be."""
         self._ready_conversation()
         assert self._child is not None
-        times = psutil.Process(self._child.process_id).cpu_times()
-        return float(times.user + times.system)
+        assert self._child.process_id is not None
+        return self._child.process_id
 
     @property
     def captured_output(self) -> str:

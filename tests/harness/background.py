@@ -7,14 +7,21 @@ will be asked for, in the order in which tests will ask, and gives way to whatev
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import subprocess
+import sys
 import threading
 from collections.abc import Hashable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from grader.sandbox.warm import FORKABLE
+
+ROOT = Path(__file__).parents[2]
 AT_ONCE = max(1, (os.cpu_count() or 2) - 1)
 """One processor is left to the other tests: two commands beside them on two processors made them slower."""
 NICE = 5
@@ -47,6 +54,10 @@ class Background:
         environment = {**self._environment, **(variables or {})}
         self._started[key] = self._pool.submit(self._run, list(command), environment, given)
 
+    def begin_warm(self, key: Hashable, *arguments: str, given: str | None = None) -> None:
+        """Run Python with these arguments, as soon as its turn comes, as a warm session needs it."""
+        self.begin(key, [sys.executable, *arguments], warm_variables(), given)
+
     def begun(self, key: Hashable) -> bool:
         """Say whether a command of this name has been asked for."""
         return key in self._started
@@ -54,6 +65,12 @@ class Background:
     def result(self, key: Hashable) -> Done:
         """Return what came of a command, as soon as it has ended."""
         return self._started[key].result()
+
+    def loaded(self, key: Hashable) -> Any:
+        """Return the JSON that a command has printed, which must not have failed."""
+        done = self.result(key)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
 
     def close(self) -> None:
         """End what still runs, for tests may stop before they have asked for everything."""
@@ -81,6 +98,11 @@ class Background:
         with self._lock:
             self._running.remove(process)
         return Done(command, process.returncode, said, complained)
+
+
+def warm_variables() -> dict[str, str]:
+    """Return what a warm session must find in its environment."""
+    return {**FORKABLE, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
 
 
 BACKGROUND = pytest.StashKey[Background]()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -11,11 +10,7 @@ from typing import Any
 
 import pytest
 
-from grader.sandbox.warm import FORKABLE
-from tests.harness.background import BACKGROUND, wanted
-
-ROOT = Path(__file__).parents[3]
-
+from tests.harness.background import BACKGROUND, ROOT, wanted, warm_variables
 
 MUTATE = ["-m", "grader", "mutate", "tools.py", "--sample", "6", "--seed", "3", "--json"]
 
@@ -25,17 +20,15 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     background = session.config.stash[BACKGROUND]
     if wanted(session, "rows"):
         script = str(Path(__file__).parent / "scenarios.py")
-        background.begin(("warm", "rows"), [sys.executable, script, str(ROOT / "reference")], variables())
+        background.begin_warm(("warm", "rows"), script, str(ROOT / "reference"))
     if wanted(session, "mutated"):
-        background.begin(("warm", "mutated"), [sys.executable, *MUTATE, "/dev/stdout"], variables())
+        background.begin_warm(("warm", "mutated"), *MUTATE, "/dev/stdout")
 
 
 @pytest.fixture(scope="session")
 def rows(request: pytest.FixtureRequest) -> dict[str, Any]:
     """What came of each scenario, by name."""
-    done = request.config.stash[BACKGROUND].result(("warm", "rows"))
-    assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = json.loads(done.stdout)
+    found: dict[str, Any] = request.config.stash[BACKGROUND].loaded(("warm", "rows"))
     return found
 
 
@@ -45,11 +38,6 @@ def mutated(request: pytest.FixtureRequest) -> subprocess.CompletedProcess[str]:
     return request.config.stash[BACKGROUND].result(("warm", "mutated"))
 
 
-def variables() -> dict[str, str]:
-    """Return the environment that is fit for a warm session."""
-    return {**FORKABLE, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
-
-
 def run_python(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
     """Run Python in an environment that is fit for a warm session."""
     return subprocess.run(
@@ -57,5 +45,5 @@ def run_python(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, **variables(), **more},
+        env={**os.environ, **warm_variables(), **more},
     )
