@@ -17,6 +17,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import psutil  # type: ignore[import-untyped]  # psutil ships no types
 import pytest
 
 from grader.sandbox.warm import FORKABLE
@@ -71,6 +72,15 @@ class Background:
         done = self.result(key)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
+
+    def runs(self, process: psutil.Process) -> bool:
+        """Say whether a process belongs to a command that runs now, or has ended."""
+        try:
+            above = {process.pid, *(parent.pid for parent in process.parents())}
+        except psutil.NoSuchProcess:
+            return True
+        with self._lock:
+            return any(running.pid in above for running in self._running)
 
     def close(self) -> None:
         """End what still runs, for tests may stop before they have asked for everything."""

@@ -24,3 +24,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """End whatever still runs."""
     session.config.stash[BACKGROUND].close()
+
+
+@pytest.fixture(scope="session")
+def background(pytestconfig: pytest.Config) -> Background:
+    """Return what runs beside the tests, for one that looks at processes."""
+    return pytestconfig.stash[BACKGROUND]
