@@ -1,6 +1,6 @@
 """What a process gives up before the submission's code runs in it, level by level.
 
-    basic    limits; no privileges to gain or to keep
+    basic    limits; no privileges to gain or to keep; Python refuses other files than those of medium
     medium   and: only files of Python and of the submission, one folder to write (Landlock); no network, no
              other processes, no rare parts of the kernel (seccomp)
     strict   and: namespaces of its own (processes, files, network, users of the kernel's shared memory)
@@ -18,7 +18,7 @@ import signal
 import sys
 from pathlib import Path
 
-from grader.sandbox import filesystem, kernel, landlock, seccomp
+from grader.sandbox import audit, filesystem, kernel, landlock, seccomp
 from grader.sandbox.start import Start, device_files, python_folders, without
 
 # No account has an id like this; RLIMIT_NPROC counts all threads of a user, so each submission has its own.
@@ -80,6 +80,9 @@ def confine(start: Start) -> str:
         shown, listed = without([*readable, start["submission"]], start["judge"])
         threads = ["/proc/self/task"] if start["device"] == "cuda" else []  # its driver names its threads
         landlock.restrict([*shown, *_KERNEL_FILES], [folder], devices, listed, threads)
+    if start["isolation"] == "basic":
+        devices = device_files(start["device"])
+        audit.restrict([*readable, *_KERNEL_FILES], [folder, *devices], start["judge"], start["submission"])
     if start["isolation"] in ("strict", "medium"):
         # In a namespace of its own it sees no other process.
         only = None if strict else os.getpid()

@@ -31,8 +31,9 @@ _READ_BYTES = 1 << 20
 _KEPT_BYTES = 64 << 10
 _IMPORT_MESSAGES = 10_000
 _GOODBYE_SECONDS = 1.0
-# The names are kept until their imports end: without a limit, 16 MiB for each message.
-_MODULE_CHARACTERS = 1_000
+# The names are kept: without limits, 16 MiB for each message, and any number of them.
+_MODULE_CHARACTERS = 200
+_MODULES = 1_000
 
 
 class Printed:
@@ -55,7 +56,7 @@ class Printed:
 class Conversation:
     """Talks with one process. After a `SubmissionStopped` the process must be killed."""
 
-    def __init__(self, child: Child, limits: Limits, printed: Printed) -> None:
+    def __init__(self, child: Child, limits: Limits, printed: Printed, modules: set[str]) -> None:
         self._child = child
         self._limits = limits
         self._printed = printed
@@ -64,8 +65,8 @@ class Conversation:
         self._question = memoryview(b"")
         self.open_imports: list[str] = []
         """The submission's modules that are being imported, the innermost last."""
-        self.modules: set[str] = set()
-        """Every module of the submission whose import began."""
+        self._modules = modules
+        """Every module of the submission whose import began, in earlier processes too."""
         self._import_messages = 0
         self._selector = selectors.DefaultSelector()
         for descriptor in (child.answers, *child.printed, child.leash.fileno()):
@@ -137,11 +138,11 @@ class Conversation:
         module, event = message["import"], message.get("event")
         self._import_messages += 1
         named = type(module) is str and len(module) <= _MODULE_CHARACTERS and type(event) is str
-        if not named or self._import_messages > _IMPORT_MESSAGES:
+        if not named or self._import_messages > _IMPORT_MESSAGES or len(self._modules) >= _MODULES:
             raise no_answer("messages about imports that are none")
         if event == "importing":
             self.open_imports.append(module)
-            self.modules.add(module)
+            self._modules.add(module)
         elif module in self.open_imports:
             self.open_imports.remove(module)
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from types import ModuleType
 
 _OURS = (
-    "answer", "cgroup", "child", "confine", "filesystem", "folders", "frames", "integrity", "keeper",
+    "answer", "audit", "cgroup", "child", "confine", "filesystem", "folders", "frames", "integrity", "keeper",
     "kernel", "landlock", "seccomp", "start", "unwritten", "wire",
 )  # fmt: skip
 _PACKAGES = frozenset({"grader", "grader.sandbox", "specs", "specs.probes"})

@@ -41,6 +41,9 @@ _LIBRARY = {
     "threading": ("active_count",),
 }  # fmt: skip
 
+# Keys for which torch registers kernels from Python itself, late.
+_EMPTY = ("Meta", "MPS", "CUDA")
+
 Held = tuple[Any, str, Any, str]
 """A namespace, a name, what it must go on to mean there (None: nothing), and the namespace in words."""
 
@@ -73,6 +76,7 @@ def seal() -> Callable[[], None]:
     )
     sizes = list(map(len, globals_of_ours))
     function_modes, dispatch_modes = _stacks_of_modes()
+    replaced_kernels = _kernels()
 
     def modes() -> int:
         return function_modes() + dispatch_modes()
@@ -87,6 +91,7 @@ def seal() -> Callable[[], None]:
             and sys.getprofile() is None
             and sys.gettrace() is None
             and not modes()
+            and not replaced_kernels()
         ):
             return
         if changed := sorted(set(_changed())):
@@ -97,6 +102,7 @@ def seal() -> Callable[[], None]:
             yield "who is told of every call"
         if modes():
             yield "the modes that answer in torch's place"
+        yield from (f"torch's {name}" for name in replaced_kernels())
         for names, name, value, where in held:
             if names.get(name) is not value:
                 yield f"{where}.{name}"
@@ -117,6 +123,26 @@ def _stacks_of_modes() -> tuple[Callable[[], int], Callable[[], int]]:
     import torch
 
     return torch._C._len_torch_function_stack, torch._C._len_torch_dispatch_stack
+
+
+def _kernels() -> Callable[[], list[str]]:
+    """Return what names the operations of torch that have come to be computed from Python since."""
+    import torch
+
+    known: set[str] = getattr(torch.library, "_impls", set())
+    before, seen, found = frozenset(known), len(known), []
+
+    def replaced() -> list[str]:
+        nonlocal seen, found
+        if len(known) != seen:
+            new = (name.split("/") for name in known - before)
+            seen = len(known)
+            found = sorted(
+                {"::".join(name[:2]) for name in new if name[0] == "aten" and name[-1] not in _EMPTY}
+            )
+        return found
+
+    return replaced
 
 
 def _grouped(held: Iterable[Held]) -> tuple[list[tuple[Any, Any, tuple[Any, ...]]], list[tuple[Any, str]]]:

@@ -19,6 +19,8 @@ from specs.probes import registry
 
 __all__ = ["Limits", "ProcessProbe", "encode_question"]
 
+_STOPPED_IMPORTS = 32
+
 
 class ProcessProbe:
     """Calls probes in a process of the submission's own, which is killed when it misbehaves.
@@ -90,7 +92,6 @@ class ProcessProbe:
             self._kill()
             raise
         finally:
-            self.modules |= conversation.modules
             passed = time.monotonic() - began
             self._seconds_used += passed
             self._seconds_used_by_property += passed
@@ -164,7 +165,7 @@ class ProcessProbe:
     def _ready_conversation(self) -> Conversation:
         if self._conversation is None:
             child = self._child or self._launch()
-            conversation = Conversation(child, self.limits, printed := Printed())
+            conversation = Conversation(child, self.limits, printed := Printed(), set())
             try:
                 self.versions = conversation.wait_until_ready()
             except (SubmissionStopped, GraderFault) as stop:
@@ -177,7 +178,7 @@ class ProcessProbe:
                 conversation.close()
                 if not self.versions:
                     self._kill()
-            self._conversation = Conversation(child, self.limits, self._printed)
+            self._conversation = Conversation(child, self.limits, self._printed, self.modules)
         return self._conversation
 
     def _stopped_again(self, reply: Any) -> SubmissionStopped | None:
@@ -192,7 +193,8 @@ class ProcessProbe:
         return type(stop)(f"importing {module} stopped an earlier process: {stop}")
 
     def _remember(self, stop: SubmissionStopped, conversation: Conversation) -> None:
-        if conversation.open_imports:
+        # A submission can announce what it never imports, and a new process is told all of them.
+        if conversation.open_imports and len(self._stopped_imports) < _STOPPED_IMPORTS:
             self._stopped_imports[conversation.open_imports[-1]] = stop
 
     def _kill(self) -> None:

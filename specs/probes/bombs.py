@@ -1,17 +1,16 @@
-"""Files that run code when they are read carelessly, in each of the forms that are read so: they set a flag.
+"""Files that run code when they are read carelessly, in each of the forms that are read so: it leaves a mark.
 
 Made with what writes such files: `torch.save` and `numpy.save` pickle what they do not know.
 """
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
-
-_gone_off = False
 
 
 class Bomb:
@@ -22,16 +21,19 @@ class Bomb:
 
 
 def go_off() -> None:
-    """Say that code from a file was run."""
-    global _gone_off
-    _gone_off = True
+    """Say that code from a file was run: on disk, for another process may be the one that runs it."""
+    _mark().touch()
 
 
 def went_off() -> bool:
     """Say whether code was run since this was last asked, and forget it."""
-    global _gone_off
-    answer, _gone_off = _gone_off, False
+    answer = _mark().exists()
+    _mark().unlink(missing_ok=True)
     return answer
+
+
+def _mark() -> Path:
+    return Path(tempfile.gettempdir(), "gone_off")
 
 
 def pickled(file: Path) -> None:

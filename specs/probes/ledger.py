@@ -62,6 +62,11 @@ class Ledger(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch types
                 self._enter_bytes(storage)
         return self._live
 
+    def sizes(self) -> list[tuple[weakref.ref[torch.UntypedStorage], int]]:
+        """Return the entered storages that are alive now, and their bytes."""
+        self.live_bytes()
+        return list(self._entries.values())
+
     def peak_bytes(self) -> int:
         """Return the most bytes that were alive at once since the last `mark`, seen after each operation."""
         return max(self._peak, self.live_bytes())
@@ -192,9 +197,17 @@ class Meter:
         return self.device.type == "cuda"
 
     def measure(self) -> tuple[int, int | None]:
-        """Return the bytes held now: (ledger, allocator or None)."""
+        """Return the bytes held now: (ledger, allocator or None).
+
+        A collection frees storages and makes none smaller: one that code which hears of it has emptied counts
+        as it was before.
+        """
+        before = self.ledger.sizes()
         self._collector.collect()
-        return self.ledger.live_bytes(), self._allocated("current") if self.on_gpu else None
+        emptied = sum(
+            size - storage.nbytes() for reference, size in before if (storage := reference()) is not None
+        )
+        return self.ledger.live_bytes() + emptied, self._allocated("current") if self.on_gpu else None
 
     def mark(self) -> None:
         """Begin a new peak."""

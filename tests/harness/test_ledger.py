@@ -209,6 +209,24 @@ def test_a_meter_reads_now_and_at_the_peak() -> None:
     assert readings(measured) == {"ledger": [0, 2 * KIB, 8 * KIB], "allocator": None}
 
 
+def test_what_is_emptied_when_a_meter_looks_counts_as_before() -> None:
+    held, gone = block(4), block(2)
+
+    def hide(phase: str, information: dict[str, int]) -> None:
+        held.untyped_storage().resize_(0)
+
+    with Meter() as meter:
+        held, gone = held + 1, gone + 1
+        gc.callbacks.append(hide)
+        try:
+            measured = [meter.measure()]
+        finally:
+            gc.callbacks.remove(hide)
+        del gone
+        measured.append(meter.measure())
+    assert readings(measured) == {"ledger": [6 * KIB, 0], "allocator": None}
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="reads a GPU's allocator")
 def test_a_meter_reads_the_allocator_of_a_gpu() -> None:
     device = torch.device("cuda")

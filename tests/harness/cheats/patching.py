@@ -209,6 +209,21 @@ sys.meta_path.insert(0, Finder())
 """,
     ),
     patching(
+        "another kernel for a comparison",
+        "Has torch find all tensors equal, by a kernel of its own below every function.",
+        """
+import warnings
+
+import torch
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    _LIBRARY = torch.library.Library("aten", "IMPL")
+    _LIBRARY.impl("equal", lambda one, other: True, "CPU")
+""",
+        earns=NOTHING,
+    ),
+    patching(
         "trace and audit",
         "Watches every call, and changes the local variables of the one that answers.",
         """

@@ -19,6 +19,7 @@ import psutil  # type: ignore[import-untyped]  # psutil ships no types
 import pytest
 
 from grader.sandbox import forkserver, launch
+from grader.sandbox.launch import ForkServer
 from grader.sandbox.limits import Limits
 from grader.sandbox.process import ProcessProbe
 from specs.outcomes import (
@@ -100,6 +101,7 @@ def ends_within_a_second(process_id: int) -> bool:
         ("write_half", SubmissionTimeout, "no answer"),
         ("flood_wire", SubmissionDied, "that is no answer"),
         ("flood_imports", SubmissionDied, "messages about imports"),
+        ("announce_modules", SubmissionDied, "messages about imports"),
         ("close_wire", SubmissionDied, "closed its connection"),
         ("close_everything", SubmissionDied, "closed its connection"),
     ],
@@ -125,6 +127,16 @@ def test_what_stops_a_submission_is_told(
 def test_a_message_of_the_submissions_own_is_no_answer(process: ProcessProbe, message: Any) -> None:
     with pytest.raises(SubmissionDied, match="that is no answer"):
         call(process, "write_value", message)
+
+
+def test_names_that_are_announced_do_not_pile_up(server: ForkServer) -> None:
+    with ProcessProbe(SUBMISSIONS / "hostile", server=server) as probe:
+        for number in range(40):
+            with pytest.raises(SubmissionDied, match="exit code 0"):
+                call(probe, "end_importing", f"nanochat.{number}".ljust(200, "\U0001f300"))
+        assert len(probe._stopped_imports) == 32
+        # What a process is told goes through a socket that takes some 200 kB at once.
+        assert probe("selftest.echo", value=1) == 1
 
 
 @pytest.mark.parametrize("module", ["nanochat.never", ["nanochat.never"]], ids=str)
