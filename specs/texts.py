@@ -46,6 +46,17 @@ FEW: Learning = {"texts": [*MIXED, *ENGLISH], "vocab_size": 300}
 BYTES: Learning = {"texts": ENGLISH, "vocab_size": LEAST + 1}
 """One learned token: nearly every byte is a token. Not none, which only laws about training ask for."""
 
+SYNTAX: Learning = {
+    "texts": [
+        "## Title\n### Sub\n## More\n#include <a.h>\n# # #\n" * 3,
+        "// //// -- --- ;; %% :: ,, == \\\\ \\n \\t {} [] () <> \"\" '' `` || && !! ?? ** ~~ ^^ @@ $$ ++ .."
+        * 3,
+        "\t\t\t \r\n\r\n\n\n    \x00\x00 \x1b\x1b \x7f\x7f \u00a0\u00a0 \u2028\u2028 \ufeff\ufeff" * 3,
+    ],
+    "vocab_size": 360,
+}
+"""Learned tokens that mean something where tables of tokens are written: marks, blanks, controls."""
+
 learnings = st.sampled_from([MERGING, FEW, BYTES])
 
 AWKWARD = [

@@ -29,7 +29,7 @@ from specs.outcomes import (
 _TURN_SECONDS = 0.05
 _READ_BYTES = 1 << 20
 _KEPT_BYTES = 64 << 10
-_IMPORT_MESSAGES = 10_000
+_IMPORT_MESSAGES = 2_000
 _GOODBYE_SECONDS = 1.0
 # The names are kept: without limits, 16 MiB for each message, and any number of them.
 _MODULE_CHARACTERS = 200

@@ -6,6 +6,8 @@ here are such runs, each a piece of its own, and their tokens can be worked out.
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import strategies as st
 
 from specs.compare import expect, expect_equal, expect_raised, quoted
@@ -19,6 +21,7 @@ from specs.learning import (
     vocabulary,
 )
 from specs.oracles import bytepairs
+from specs.order import expect_any_order
 from specs.probe import Probe
 from specs.texts import (
     ENGLISH,
@@ -422,6 +425,37 @@ def test_the_ends_of_a_text_count(probe: Probe, text: str) -> None:
         f"after training to the end on [{text!r}] alone, no token is the whole text, but it is one piece: "
         f"amid others it was learned, and encode({text!r}) gave one id; learned {quoted(learned)}",
     )
+
+
+TRAININGS: list[dict[str, Any]] = [
+    {"texts": ["hello hello hello"], "vocab_size": 268},
+    {"texts": ["hello hello hello"], "vocab_size": 266},
+    {"texts": ["zzzz " * 50, "zzzz"], "vocab_size": 268, "breaks": 1},
+    {"texts": ["the other weather", "the"], "vocab_size": 270},
+    {"texts": ["ab ab ab"], "vocab_size": 264},
+    {"texts": [], "vocab_size": 268},
+    {"texts": ["qqqq " * 50], "vocab_size": 300, "breaks": 0},
+    {"texts": ["aaaa aaaa b"], "vocab_size": 267},
+]
+"""Also ones that are refused or break off."""
+
+
+@law(examples=1, calls=st.permutations(TRAININGS))
+def test_no_training_changes_a_later_one(probe: Probe, calls: list[dict[str, Any]]) -> None:
+    """The same texts give the same tokens whatever was trained before, also if that broke off in the middle.
+
+    Kills: texts or counts of an earlier training that are counted again, a trainer that is shared and left
+    half full by an error.
+    """
+    answers = expect_any_order(
+        probe,
+        lambda each: probe("orders.trainings", calls=each),
+        calls,
+        lambda call: f"training on {quoted(call['texts'])} with vocab_size={call['vocab_size']}",
+    )
+    for call, answer in zip(calls, answers, strict=True):
+        if call["vocab_size"] >= LEAST and "breaks" not in call:
+            expect(isinstance(answer, list), f"training on {quoted(call['texts'])} raised")
 
 
 @law()

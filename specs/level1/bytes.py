@@ -20,6 +20,7 @@ from specs.texts import (
     AWKWARD,
     BYTES,
     FEW,
+    LEAST,
     MERGING,
     MIXED,
     SPECIAL_COUNT,
@@ -51,6 +52,12 @@ WORDS = [
 said = st.lists(st.one_of(st.sampled_from(WORDS), st.text(characters, max_size=3)), max_size=6).map("x".join)
 """Texts of characters of one to four bytes, some of them several tokens."""
 
+LONG_TOKENS: Learning = {"texts": ["a" * 1100], "vocab_size": LEAST + 10}
+"""Learned tokens of 2, 4, 8 and so on up to 1024 bytes: more than a byte can count."""
+
+STRADDLING: Learning = {"texts": [" “a ”b —c …d" * 50], "vocab_size": LEAST + 2}
+"""Learned tokens of a blank and the beginning of a mark of three bytes, by the usual patterns."""
+
 LONG_CHARACTERS = [
     *MIXED,
     "🙂",
@@ -67,12 +74,12 @@ LONG_CHARACTERS = [
 ]
 
 
-@law(examples=3, learning=learnings)
+@law(examples=3, cases=[{"learning": LONG_TOKENS}], learning=learnings)
 def test_each_tokens_bytes_are_counted(probe: Probe, learning: Learning) -> None:
     """get_token_bytes gives the number of bytes of every id, in the order of the ids.
 
     Kills: characters counted in place of bytes, the replacement of a part of a character counted, a wrong
-    order, ids left out.
+    order, ids left out, numbers kept in a byte.
     """
     size, tokens = vocabulary(probe, learning)
     got = probe("tokenizer.token_bytes", learning=learning)
@@ -134,6 +141,7 @@ def test_the_list_of_bytes_is_fresh(probe: Probe) -> None:
         *({"learning": learning, "text": text} for learning in (MERGING, BYTES) for text in LONG_CHARACTERS),
         {"learning": FEW, "text": "".join(AWKWARD)},
         {"learning": BYTES, "text": ""},
+        *({"learning": STRADDLING, "text": text} for text in (" “a", "x ”b “", " — …“ ")),
     ],
     learning=learnings,
     text=said,
@@ -142,7 +150,7 @@ def test_every_character_comes_whole_and_at_once(probe: Probe, learning: Learnin
     """A character is given when its last id has come in, before the next id is asked for, and never in parts.
 
     Kills: U+FFFD for a part of a character, text held back until it ends or a blank comes, one id of delay, a
-    real U+FFFD taken for a part of a character.
+    real U+FFFD taken for a part of a character, whole characters that wait with a part of the next one.
     """
     _, tokens = vocabulary(probe, learning)
     ids = cut(text.encode(), tokens)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from hypothesis import strategies as st
 
 from specs.compare import expect_equal, expect_raised, quoted
@@ -190,10 +188,12 @@ def test_parts_that_may_not_be_are_refused(probe: Probe, forbidden: tuple[str, s
 
 
 def expect_refused(probe: Probe, conversation: Conversation, what: str) -> None:
-    """Require a ValueError, and that the tokenizer goes on rendering."""
-    question: dict[str, Any] = {"learning": FEW, "contents": []}
-    outcome = probe.attempt("tokenizer.render", conversation=conversation, **question)
-    expect_raised(outcome, f"render_conversation with {what}", "ValueError")
+    """Require a ValueError, also where it would be cut off, and that the tokenizer goes on rendering."""
+    for options in ({}, {"max_tokens": 3}):
+        outcome = probe.attempt(
+            "tokenizer.render", conversation=conversation, learning=FEW, contents=[], **options
+        )
+        expect_raised(outcome, f"render_conversation with {what}, {options or 'in full'}", "ValueError")
     expect_rendered(render(probe, HELLO), HELLO)
 
 

@@ -135,6 +135,24 @@ def test_text_files_can_be_iterated_anew(probe: Probe, contents: list[bytes], as
 
 
 @law(
+    examples=3,
+    cases=[{"rounds": [[b"one\n", b"x\n"], [b"one\n\ntwo\n", b"x\n"], [b"", b"longer\nlines\n\nof it\n"]]}],
+    rounds=st.lists(st.tuples(file_contents(), file_contents()), min_size=2, max_size=4),
+)
+def test_every_iteration_reads_what_is_in_the_files_by_then(
+    probe: Probe, rounds: list[tuple[bytes, bytes]]
+) -> None:
+    """Each iteration reads the files anew: one that has grown or was replaced since gives what is in it now.
+
+    Kills: sizes, places or documents that are kept from the first iteration.
+    """
+    got = probe("orders.files", rounds=[list(contents) for contents in rounds])
+    for number, (contents, documents) in enumerate(zip(rounds, got, strict=True)):
+        want = [each for content in contents for each in stream.documents_of(content)]
+        expect_equal(documents, want, f"the documents of iteration {number + 1}, of {quoted(list(contents))}")
+
+
+@law(
     examples=2,
     cases=[{"order": [0, 1, 0]}, {"order": [1, 1]}, {"order": [2, 1] * 600}],
     order=st.lists(st.integers(0, 2), max_size=5),

@@ -11,6 +11,7 @@ from specs.datastreams import FILLER, corpora, encoded, expect_batches, setup, s
 from specs.imports import expect_import_without_traces
 from specs.law import law
 from specs.oracles import stream
+from specs.order import expect_any_order
 from specs.probe import Probe
 
 CRITERION = "data"
@@ -187,12 +188,64 @@ def test_a_refusal_changes_nothing(probe: Probe, documents: list[str], wrong: di
     expect_batches(got, this, 3, f"the stream after a refusal of {wrong}")
 
 
+@law(
+    examples=4,
+    cases=[
+        {"documents": ["abcdefgh"], "lengths": [0, 1, 1]},
+        {"documents": ["ab", "c"], "lengths": [2, 0, 3]},
+    ],
+    documents=corpora,
+    lengths=st.lists(st.integers(0, 3), min_size=2, max_size=4),
+)
+def test_whoever_goes_on_gets_the_next_batch(probe: Probe, documents: list[str], lengths: list[int]) -> None:
+    """A loader is one stream, however it is taken: a second loop, or one after `next`, goes on where it was.
+
+    Kills: an iterator that begins anew for each loop.
+    """
+    this = setup(documents, (1, 3))
+    number = sum(lengths) + len(lengths)
+    got = probe("orders.in_parts", setup=this, lengths=lengths)
+    expect_batches(got, this, number, f"taken by loops of {lengths} batches and by next")
+
+
+LOADERS: list[dict[str, Any]] = [
+    {"setup": {"documents": documents, "B": size[0], "T": size[1], **more}, "shift": shift, "number": number}
+    for documents in (["abc"], ["the abc", "ab é", ""])
+    for shift in (0, 3)
+    for size, number, more in (
+        ((1, 4), 2, {}),
+        ((2, 3), 3, {"rank": 0, "world_size": 2}),
+    )
+]
+LOADERS += [{"setup": {"documents": ["abc"], "B": 1, "T": 4, "rank": 2}, "shift": 0, "number": 1}]
+"""Few texts, and two tokenizers of one kind with the same <|bos|>; the last one is refused."""
+
+
+@law(examples=1, calls=st.permutations(LOADERS))
+def test_no_loader_changes_a_later_one(probe: Probe, calls: list[dict[str, Any]]) -> None:
+    """A loader yields the same whatever was loaded before it, the same texts by another tokenizer too.
+
+    Kills: ids that are kept by their text, a place or a rest that is left for the next loader.
+    """
+    answers = expect_any_order(
+        probe,
+        lambda each: probe("orders.loaders", calls=each),
+        calls,
+        lambda call: f"the batches of {call['setup']}, ids shifted by {call['shift']}",
+    )
+    by_shift: dict[str, list[Any]] = {}
+    for call, answer in zip(calls, answers, strict=True):
+        by_shift.setdefault(str(call["setup"]), []).append(answer)
+    for said, found in by_shift.items():
+        expect(len(found) == 1 or found[0] != found[1], f"two tokenizers gave the same batches of {said}")
+
+
 @law(examples=2, documents=corpora, size=sizes)
 def test_loading_leaves_no_traces(probe: Probe, documents: list[str], size: tuple[int, int]) -> None:
-    """A loader draws from nobody's random generator and changes no setting of torch.
+    """A loader draws from nobody's random generator and changes no setting of torch, also between batches.
 
     Kills: a seed that is set globally, threads or gradients that stay switched off, a default device that is
-    set to put batches there.
+    set to put batches there, until the loader ends or for as long as it waits.
     """
     this = setup(documents, size)
     for changed in probe("dataloader.traces", setup=this, number=5):

@@ -27,6 +27,7 @@ from specs.texts import (
     PARTS_OF_SPECIAL,
     SPECIAL_COUNT,
     SPELLED,
+    SYNTAX,
     TIDIED,
     Learning,
     learnings,
@@ -483,6 +484,7 @@ def test_lists_are_fresh(probe: Probe) -> None:
     cases=[
         {"learning": MERGING, "drawn": [*MIXED, *SPELLED[:1]], "ids": [0, 255, 256, 300]},
         {"learning": BYTES, "drawn": ["a"], "ids": [0xC3, 0xA9]},
+        {"learning": SYNTAX, "drawn": SYNTAX["texts"], "ids": list(range(256, 351))},
     ],
     learning=learnings,
     drawn=st.lists(texts, min_size=1, max_size=3),
@@ -495,7 +497,7 @@ def test_a_saved_tokenizer_comes_back(
 
     Kills: tokens saved as text, which loses bytes, an order that is lost, special tokens or a pattern that is
     not saved, a folder that is not made, an earlier file that stays, plain pickle, a path kept from saving, a
-    tokenizer kept from an earlier loading.
+    tokenizer kept from an earlier loading, tokens lost that look like a comment or a blank.
     """
     answer = probe(
         "tokenizer.saved",

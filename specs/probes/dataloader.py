@@ -233,16 +233,24 @@ def after_an_error(setup: Setup, wrong: Setup, number: int) -> Arrays:
 
 @probe
 def traces(setup: Setup, number: int) -> list[str]:
-    """Return what of the process's shared settings differs after `number` batches."""
+    """Return which of the process's shared settings differ after `number` batches, or between two of them."""
 
     def load() -> None:
         forms(setup, number)
+
+    waiting = []
+
+    def begin() -> None:
+        waiting.append(loader(setup))
+        next(waiting[-1])
 
     with usual_defaults():
         # The first use may set up what is set up once, in torch itself for example.
         load()
         torch.set_default_device(None)
-        return changed_by(load)
+        changed = changed_by(load)
+        # Whether gradients are kept by then is not said.
+        return changed or [each for each in changed_by(begin) if "gradients" not in each]
 
 
 def loader(setup: Setup, state: str | None = None, **more: Any) -> Iterator[Any]:
