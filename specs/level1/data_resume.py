@@ -148,12 +148,12 @@ def test_a_stream_goes_on_among_many_documents(probe: Probe, number: int, batch:
 def test_a_state_holds_all_that_is_needed(probe: Probe, documents: list[str], batch: int) -> None:
     """A state says enough for another process, which knows nothing but the state and the texts.
 
-    Kills: a place that is kept in the module, a state that is a key to what is.
+    Kills: a place that is kept in the module, a state that is a key to what is, or holds a hash of a text.
     """
     this = setup(documents, (2, 5))
     state = probe("dataloader.states", setup=this, number=batch + 1)["said"][-1]
     probe.renew()
-    got = probe("dataloader.batches", setup=this, number=3, state=state)
+    got = probe("dataloader.batches_elsewhere", setup=this, number=3, state=state)
     expect_batches(got, this, 3, f"another process from the state of batch {batch}", first=batch + 1)
 
 

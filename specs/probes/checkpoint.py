@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from specs.probes import bombs
+from specs.probes.elsewhere import other_hashes
 from specs.probes.files import contents, write
 from specs.probes.loading import imported
 from specs.probes.registry import probe
@@ -96,11 +97,11 @@ def read(
     rates: list[float],
     before: int,
 ) -> dict[str, Any]:
-    """Load a checkpoint that was made after `before` steps, and make the others.
+    """Load a checkpoint that another process has made after `before` steps, and make the others.
 
     Return where that ends, and where a training of `parameters` ends that makes them all.
     """
-    with folder() as directory:
+    with folder() as directory, other_hashes():
         write(files, directory / "run")
         whole, second = Training(parameters, recipe), Training(other_parameters, recipe)
         whole.walk(gradients, rates)

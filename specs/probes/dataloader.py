@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from specs.probes.elsewhere import other_hashes
 from specs.probes.loading import imported
 from specs.probes.registry import probe
 from specs.probes.shared_settings import changed_by
@@ -86,6 +87,13 @@ class BytesTokenizer(WordTokenizer):
 def batches(setup: Setup, number: int, state: str | None = None) -> Arrays:
     """Return inputs and targets of the first `number` batches, from a state in JSON on if one is given."""
     return arrays(islice(loader(setup, state), number), number)
+
+
+@probe
+def batches_elsewhere(setup: Setup, number: int, state: str) -> Arrays:
+    """Return batches from a state that another process has written."""
+    with other_hashes():
+        return batches(setup, number, state)
 
 
 @probe

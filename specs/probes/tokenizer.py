@@ -17,6 +17,7 @@ from typing import Any, TypedDict
 import numpy as np
 
 from specs.probes.byte_tokenizer import SPECIAL
+from specs.probes.elsewhere import other_hashes
 from specs.probes.files import contents, write
 from specs.probes.loading import imported
 from specs.probes.registry import probe
@@ -405,8 +406,8 @@ def written(learning: Learning) -> dict[str, bytes]:
 def read(
     files: dict[str, bytes], texts: list[str], lists: list[list[int]], conversation: Any
 ) -> dict[str, Any]:
-    """Return what a tokenizer answers that is loaded from such files."""
-    with tempfile.TemporaryDirectory() as name:
+    """Return what a tokenizer answers that is loaded from such files, which another process has written."""
+    with tempfile.TemporaryDirectory() as name, other_hashes():
         write(files, Path(name) / "saved")
         loaded = imported("nanochat.tokenizer").RustBPETokenizer.from_directory(str(Path(name) / "saved"))
         return _answers(loaded, texts, lists, conversation)
