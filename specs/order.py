@@ -1,8 +1,9 @@
-"""Calls in any order: what was asked before changes no answer."""
+"""Calls in any order and in other processes: what was asked before changes no answer."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from specs.compare import expect_equal
@@ -28,3 +29,13 @@ def expect_any_order(
         what = f"{said(call)} as call {number + 1} of {len(calls)}, against call {len(calls) - number}"
         expect_equal(forwards[number], backwards[-1 - number], f"{what} of the same in the opposite order")
     return forwards
+
+
+@contextlib.contextmanager
+def another_process(probe: Probe) -> Iterator[None]:
+    """Ask a process that was asked nothing before, and will be asked nothing afterwards."""
+    probe.renew()
+    try:
+        yield
+    finally:
+        probe.renew()

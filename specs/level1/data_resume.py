@@ -11,6 +11,7 @@ from specs.compare import broken, expect_at_most, expect_equal
 from specs.datastreams import FILLER, corpora, encoded, expect_batches, setup, short_texts, sizes
 from specs.law import law
 from specs.level1.data_ranks import shared_corpora
+from specs.order import another_process
 from specs.outcomes import SubmissionRaised
 from specs.probe import Probe
 
@@ -152,8 +153,8 @@ def test_a_state_holds_all_that_is_needed(probe: Probe, documents: list[str], ba
     """
     this = setup(documents, (2, 5))
     state = probe("dataloader.states", setup=this, number=batch + 1)["said"][-1]
-    probe.renew()
-    got = probe("dataloader.batches_elsewhere", setup=this, number=3, state=state)
+    with another_process(probe):
+        got = probe("dataloader.batches_elsewhere", setup=this, number=3, state=state)
     expect_batches(got, this, 3, f"another process from the state of batch {batch}", first=batch + 1)
 
 

@@ -13,6 +13,7 @@ from specs.compare import broken, expect, expect_equal, expect_raised, quoted
 from specs.imports import expect_import_without_traces
 from specs.law import law
 from specs.learning import CONVERSATION, expect_no_traces, known, vocabulary
+from specs.order import another_process
 from specs.probe import Probe
 from specs.probes.byte_tokenizer import SPECIAL
 from specs.texts import (
@@ -569,7 +570,7 @@ def test_another_process_reads_a_saved_tokenizer(probe: Probe, learning: Learnin
     given: dict[str, Any] = {"texts": drawn, "lists": [[0, 255, 256]], "conversation": CONVERSATION}
     want = probe("tokenizer.asked", learning=learning, **given)
     files = probe("tokenizer.written", learning=learning)
-    probe.renew()
-    got = probe("tokenizer.read", files=files, **given)
+    with another_process(probe):
+        got = probe("tokenizer.read", files=files, **given)
     for what, answer in want.items():
         expect_equal(got[what], answer, f"{what} of the tokenizer in another process, against the saved")

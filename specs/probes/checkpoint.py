@@ -12,7 +12,6 @@ from typing import Any
 import torch
 
 from specs.probes import bombs
-from specs.probes.elsewhere import other_hashes
 from specs.probes.files import contents, write
 from specs.probes.loading import imported
 from specs.probes.registry import probe
@@ -101,7 +100,7 @@ def read(
 
     Return where that ends, and where a training of `parameters` ends that makes them all.
     """
-    with folder() as directory, other_hashes():
+    with folder() as directory:
         write(files, directory / "run")
         whole, second = Training(parameters, recipe), Training(other_parameters, recipe)
         whole.walk(gradients, rates)

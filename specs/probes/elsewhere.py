@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import builtins
 import contextlib
+import sys
 from collections.abc import Iterator
 
 _SALT = 0x5BD1E995
@@ -14,7 +15,14 @@ _SALT = 0x5BD1E995
 
 @contextlib.contextmanager
 def other_hashes() -> Iterator[None]:
-    """Have `hash` give other numbers for texts and bytes, as in another process; not for what is in a set."""
+    """Have `hash` give other numbers for texts and bytes, as in another process; not for what is in a set.
+
+    Only where the submission is not imported yet, for its dicts may hold what hashes by this function, as the
+    members of an `Enum` do. For the same reason this process must answer nothing else afterwards.
+    """
+    if "nanochat" in sys.modules:
+        yield
+        return
     usual = builtins.hash
 
     def salted(value: object) -> int:

@@ -212,7 +212,7 @@ def test_a_meter_reads_now_and_at_the_peak() -> None:
 def test_what_is_emptied_when_a_meter_looks_counts_as_before() -> None:
     held, gone = block(4), block(2)
 
-    def hide(phase: str, information: dict[str, int]) -> None:
+    def hide(*_: object) -> None:
         held.untyped_storage().resize_(0)
 
     with Meter() as meter:
