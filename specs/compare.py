@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -105,6 +106,10 @@ def expect_at_least(got: float, limit: float, what: str, unit: str = "") -> None
         broken(f"{what}: got {got:,}{unit}, want at least {limit:,}{unit}")
 
 
+_NUMBER = re.compile(r"(?<![\w.])\d+(?![\w.])")
+_MOST_NUMBERS = 64
+
+
 def expect_raised(outcome: Any, what: str, kind: str = "Exception") -> SubmissionRaised:
     """Require `outcome`, from `probe.attempt`, to be an exception of class `kind`, and return it."""
     if not isinstance(outcome, SubmissionRaised):
@@ -115,7 +120,13 @@ def expect_raised(outcome: Any, what: str, kind: str = "Exception") -> Submissio
 
 
 def expect_named(raised: SubmissionRaised, names: Sequence[str], what: str) -> None:
-    """Require the message of an exception to hold one of `names`: what is wrong, or its value."""
+    """Require the message of an exception to hold one of `names`: what is wrong, or its value.
+
+    A message that lists any number there is names none.
+    """
+    numbers = set(_NUMBER.findall(raised.message))
+    if len(numbers) > _MOST_NUMBERS:
+        broken(f"{what}: the message holds {len(numbers)} different numbers, want it to name the wrong one")
     if not any(name in raised.message for name in names):
         broken(f"{what}: the message is {quoted(raised.message)}, want it to name {' or '.join(names)}")
 

@@ -124,5 +124,17 @@ def test_an_exception_is_wanted_by_class() -> None:
         compare.expect_raised(5, "the call", "ValueError")
 
 
+def test_an_error_names_what_is_wrong_and_not_by_naming_all() -> None:
+    def named(message: str, *names: str) -> None:
+        compare.expect_named(SubmissionRaised(["ValueError"], message), names, "the call")
+
+    named("rank is 7, want 0 to 3", "7")
+    named("h.0.attn, h.1.attn and wte are of other shapes", "wte")
+    with pytest.raises(LawBroken, match="want it to name 7 or seven"):
+        named("the rank is wrong", "7", "seven")
+    with pytest.raises(LawBroken, match="497 different numbers"):
+        named(" ".join(map(str, range(497))), "7")
+
+
 def test_long_values_are_cut_in_messages() -> None:
     assert len(compare.quoted("x" * 10_000)) < 400
