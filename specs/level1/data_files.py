@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from specs.compare import broken, expect, expect_at_most, expect_equal, expect_raised, quoted
+from specs.compare import broken, expect, expect_at_most, expect_equal, expect_named, expect_raised, quoted
 from specs.datastreams import FILLER, expect_batches, setup
 from specs.law import law
 from specs.oracles import stream
@@ -317,7 +317,7 @@ def test_a_split_that_leaves_nothing_is_refused(probe: Probe, every: int) -> Non
         "textfiles.split", texts=["a", "b"], every=every, order=["training", "validation"]
     )
     raised = expect_raised(outcome, f"every={every}", "ValueError")
-    expect(str(every) in raised.message, f"every={every}: the message {raised.message!r} does not name it")
+    expect_named(raised, [str(every)], f"every={every}")
 
 
 @law(examples=4, cases=[{"every": 2, "lines": 7}], every=st.integers(2, 4), lines=st.integers(5, 15))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from specs.compare import expect, expect_equal, expect_raised, quoted
+from specs.compare import expect, expect_equal, expect_named, expect_raised, quoted
 from specs.law import law
 from specs.oracles import engine
 from specs.probe import Probe
@@ -174,6 +174,7 @@ def test_a_request_that_cannot_fit_says_by_how_much(
         sequence_len=sequence_len,
     )
     raised = expect_raised(outcome, what, "ValueError")
+    expect_named(raised, [str(over), f"{over:,}"], what)
     expect(
         str(over) in re.findall(r"\d+", raised.message.replace(",", "")),
         f"{what}: the message is {quoted(raised.message)}, want the number of tokens too many, {over}, in it",
