@@ -2,7 +2,7 @@
 
 strict   namespaces, seccomp, limits, and another user or a user namespace
 medium   Landlock, seccomp, limits
-basic    a process of its own with limits
+basic    a process of its own with limits, in which Python refuses files
 none     the judge's own process, for a debugger
 """
 
@@ -27,7 +27,7 @@ from specs.outcomes import GraderFault
 DESCRIPTIONS = {
     "strict": "namespaces of its own, system calls filtered, only Python and the submission to read",
     "medium": "files and system calls filtered (Landlock, seccomp), with limits",
-    "basic": "a process of its own, with limits on time, memory, processes, output and files",
+    "basic": "a process of its own, with limits; files of others are refused by Python, and by nothing else",
     "none": "this process, for a debugger: nothing holds the submission back",
 }
 
