@@ -141,14 +141,15 @@ def test_a_long_text_is_not_cut(probe: Probe) -> None:
 @law(
     examples=15,
     cases=[
-        {"sequence_len": 30, "length": 12, "over": 1, "call": "stream", "limit": None},
-        {"sequence_len": 30, "length": 30, "over": 1, "call": "stream", "limit": None},
-        {"sequence_len": 30, "length": 30, "over": 7, "call": "stream", "limit": 0},
+        {"sequence_len": 30, "length": 12, "over": 1, "call": "first_column", "limit": None},
+        {"sequence_len": 30, "length": 12, "over": 1, "call": "batch", "limit": None},
+        {"sequence_len": 30, "length": 30, "over": 1, "call": "first_column", "limit": None},
+        {"sequence_len": 30, "length": 30, "over": 7, "call": "first_column", "limit": 0},
     ],
     sequence_len=st.integers(20, 60),
     length=st.integers(1, 100),
     over=st.integers(1, 50),
-    call=st.sampled_from(["stream", "batch"]),
+    call=st.sampled_from(["first_column", "batch"]),
     limit=st.sampled_from([None, 0]),
 )
 def test_a_request_that_cannot_fit_says_by_how_much(
@@ -156,8 +157,9 @@ def test_a_request_that_cannot_fit_says_by_how_much(
 ) -> None:
     """A prompt and max_tokens beyond the context are a ValueError that names the number of tokens too many.
 
+    It comes with the call or in place of the first column, also where the rows would end by themselves.
     Kills: positions beyond the context, a prompt that is cut silently, fewer tokens than asked for, a
-    limit that is off by one, an error that does not help.
+    limit that is off by one, an error that does not help, or that comes when the context is full.
     """
     options: dict[str, Any] = {"max_tokens": limit}
     if length < sequence_len:
@@ -169,7 +171,7 @@ def test_a_request_that_cannot_fit_says_by_how_much(
     outcome = probe.attempt(
         f"generation.{call}",
         prompt=[BOS] * length,
-        script={"choices": 3, "ids": TEXT_IDS},
+        script={"steps": [*b"ab", TERMINALS[0]]},
         options=options,
         sequence_len=sequence_len,
     )
