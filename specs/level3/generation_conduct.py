@@ -11,7 +11,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from specs import draws
-from specs.compare import expect, expect_equal, quoted
+from specs.compare import expect, expect_at_most, expect_equal, quoted
 from specs.law import law
 from specs.order import expect_any_order
 from specs.probe import Probe
@@ -110,6 +110,22 @@ def test_a_stream_that_waits_changes_no_setting(probe: Probe, order: list[int]) 
         order=order,
     )
     expect(not changed, f"generating changed {'; '.join(changed)}")
+
+
+@law(
+    examples=1,
+    cases=[{"way": way} for way in ("closed", "dropped", "unread and closed")],
+    way=st.sampled_from(["unread and dropped"]),
+)
+def test_streams_that_are_left_leave_nothing_running(probe: Probe, way: str) -> None:
+    """Streams that are closed or dropped before their end leave no thread, process or open file behind.
+
+    Kills: a thread that makes columns ahead and waits for ever for a reader who has gone.
+    """
+    script = {"choices": 4, "ids": TEXT_IDS}
+    got = probe("generation_conduct.left_running", prompt=[BOS, 65], script=script, way=way, times=4)
+    for what, (before, after) in got.items():
+        expect_at_most(after, before, f"{what} after 4 more streams {way}")
 
 
 REQUESTS: list[dict[str, Any]] = [

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +20,7 @@ from specs.probes.registry import probe
 from specs.probes.scripted import ScriptedModel
 from specs.probes.setting import torch_device
 from specs.probes.shared_settings import ANY, settings
-from specs.probes.traces import usual_defaults
+from specs.probes.traces import resources, usual_defaults
 from specs.probes.values import tensor, values
 
 MOST = 100
@@ -144,6 +146,36 @@ def requests(script: dict[str, Any], calls: list[dict[str, Any]], sequence_len: 
         return columns(engine.generate(list(call["prompt"]), **call["options"]), call.get("read", MOST))
 
     return [outcome(lambda call=call: answer(call)) for call in calls]  # type: ignore[misc]  # binds the call
+
+
+@probe
+def left_running(prompt: list[int], script: dict[str, Any], way: str, times: int) -> dict[str, list[int]]:
+    """Return threads, child processes and open files after one stream left by `way`, and after more.
+
+    `way` is "closed", "dropped", or either "unread", before the first column. What ends by itself has time.
+    """
+    engine = new_engine(scripted_model(script, len(prompt), 64, 0))
+    counts = []
+    # The first stream may start what later ones use again.
+    for number in (1, times):
+        for _ in range(number):
+            stream = engine.generate(list(prompt), max_tokens=40)
+            if not way.startswith("unread"):
+                next(stream, None)
+            if way.endswith("closed") and hasattr(stream, "close"):
+                stream.close()
+            del stream
+        counts.append(resources())
+    until = time.monotonic() + _PATIENCE_SECONDS
+    while any(counts[1][what] > counts[0][what] for what in counts[0]) and time.monotonic() < until:
+        gc.collect()
+        time.sleep(0.05)
+        counts[1] = resources()
+    return {what: [int(count[what]) for count in counts] for what in counts[0]}
+
+
+_PATIENCE_SECONDS = 2.0
+"""Waited only where there is more than before."""
 
 
 LAYOUTS = [
