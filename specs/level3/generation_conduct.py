@@ -62,6 +62,8 @@ def test_an_engine_asks_the_model_it_was_given(
         got["fresh"]["tokens"],
         f"the columns of an engine made before its model's parameters changed by {way}, against a new one's",
     )
+    what = f"the tokens of GPT.generate after the parameters changed by {way}, against those of a new model"
+    expect_equal(got["slow"][0], got["slow"][1], what)
 
 
 @law(
@@ -102,14 +104,18 @@ def test_a_stream_that_waits_changes_no_setting(probe: Probe, order: list[int]) 
     gradients are enabled is free meanwhile. Kills: threads limited from the first column to the last, a
     setting that one stream finds as another has left it, and restores so.
     """
-    changed = probe(
+    shape = config(vocab_size=SIZE)
+    got = probe(
         "generation_conduct.waiting",
         prompt=[BOS, 65],
         script={"choices": 4, "ids": TEXT_IDS},
         options={"num_samples": 2, "max_tokens": 4},
         order=order,
+        config=shape,
+        weights=draws.model(shape, 0),
     )
-    expect(not changed, f"generating changed {'; '.join(changed)}")
+    for what, changed in got.items():
+        expect(not changed, f"generating by {what} changed {'; '.join(changed)}")
 
 
 @law(

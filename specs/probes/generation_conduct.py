@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from specs.probes.building import build_model
-from specs.probes.generation import columns, new_engine, scripted_model
+from specs.probes.generation import columns, new_engine, plain, scripted_model
 from specs.probes.loading import imported
 from specs.probes.orders import outcome
 from specs.probes.registry import probe
@@ -38,11 +38,13 @@ def learned_since(
 ) -> dict[str, Any]:
     """Return what an engine yields before and after its model's parameters change, and then a new engine.
 
-    `way` is how they come to be `later`: "copy_", "data" or "load_state_dict".
+    And what `GPT.generate` yields after it, of that model and of a new one. `way` is how they come to be
+    `later`: "copy_", "data" or "load_state_dict".
     """
     model = build_model(config, weights, dtype="float32")
     engine = new_engine(model)
     before = columns(engine.generate(list(prompt), **options), MOST)
+    slow(model, prompt, options["max_tokens"])
     new = {name: tensor(value, torch.float32) for name, value in later.items()}
     parameters = dict(model.named_parameters())
     if way == "load_state_dict":
@@ -55,7 +57,14 @@ def learned_since(
                 parameters[name].copy_(value)
     after = columns(engine.generate(list(prompt), **options), MOST)
     fresh = columns(new_engine(model).generate(list(prompt), **options), MOST)
-    return {"before": before, "after": after, "fresh": fresh}
+    other = build_model(config, {**weights, **later}, dtype="float32")
+    texts = [slow(each, prompt, options["max_tokens"]) for each in (model, other)]
+    return {"before": before, "after": after, "fresh": fresh, "slow": texts}
+
+
+def slow(model: Any, prompt: list[int], length: int) -> Any:
+    """Return the text that `GPT.generate` finds most likely."""
+    return plain(list(itertools.islice(model.generate(list(prompt), length, temperature=0.0), MOST)))
 
 
 class BreakingModel(ScriptedModel):
@@ -99,20 +108,33 @@ def broken_pass(
 
 @probe
 def waiting(
-    prompt: list[int], script: dict[str, Any], options: dict[str, Any], order: list[int]
-) -> list[str]:
-    """Return the settings that differ while streams wait, and when all have ended in `order`.
+    prompt: list[int],
+    script: dict[str, Any],
+    options: dict[str, Any],
+    order: list[int],
+    config: dict[str, int],
+    weights: dict[str, Any],
+) -> dict[str, list[str]]:
+    """Return the settings that differ while two streams wait, and when both have ended in `order`.
 
-    Whether gradients are enabled while a stream waits is free.
+    Of an engine, and of `GPT.generate`. Whether gradients are enabled while a stream waits is free.
     """
     engine = new_engine(scripted_model(script, len(prompt), 64, 0))
+    model = build_model(config, weights, dtype="float32")
+    return {
+        "the engine": _while_waiting(lambda: engine.generate(list(prompt), **options), order),
+        "GPT.generate": _while_waiting(lambda: model.generate(list(prompt), options["max_tokens"]), order),
+    }
+
+
+def _while_waiting(begin: Callable[[], Any], order: list[int]) -> list[str]:
     threads = torch.get_num_threads()
     with usual_defaults():
         # One more than usual, or a submission that sets one would change nothing.
         torch.set_num_threads(threads + 1)
         try:
             before = settings(ANY)
-            running = [iter(engine.generate(list(prompt), **options)) for _ in order]
+            running = [iter(begin()) for _ in order]
             found = {"a stream has given its first column": _after(before, lambda: next(running[0]))}
             found["two have"] = _after(before, lambda: next(running[1]))
             for i in order:
