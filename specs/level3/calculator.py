@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 
 from specs.calculations import expect_value, outcome, random_expressions
 from specs.compare import expect_equal
+from specs.imports import expect_import_without_traces
 from specs.law import law
 from specs.oracles import calculator
 from specs.oracles.calculator import Expression
+from specs.order import expect_any_order
 from specs.probe import Probe
 from specs.strategies import seeds
 
@@ -210,3 +212,45 @@ def test_answers_do_not_hang_on_what_came_before(probe: Probe, seed: int) -> Non
     expect_equal(second[:count][::-1], first, f"the answers to {some}, asked in the other order")
     expect_equal(second[count + 1 :], first, f"the answers to {some}, a third time")
     expect_equal(engine, first, f"the answers to {some} of nanochat.engine.use_calculator")
+
+
+TWINS = [
+    (left, symbol, right)
+    for symbol in ("+", "-", "*", "/", "//", "%")
+    for left, right in (("6", "4"), ("0", "3"), ("9007199254740992", "1"), ("1", "2"))
+]
+"""Operations on whole numbers, each of which may be written as an integer and as a float."""
+
+ODD = ["1/0", "1.0/0", "x", "1+", "2**3", "", "'ab'.count('a')", "'ab'.count('ab')", "1e999", "True"]
+
+
+@law()
+def test_expressions_may_come_in_any_order(probe: Probe) -> None:
+    """Operations on equal numbers of other types have results of their own, whichever is asked for first.
+
+    Kills: operations or numbers that are remembered by their value, for which 2 and 2.0 are one; anything
+    else that one expression leaves for the next.
+    """
+    drawn = [
+        binary(f"{left}{one}", symbol, f"{right}{other}")
+        for left, symbol, right in TWINS
+        for one, other in (("", ""), (".0", ""), ("", ".0"), (".0", ".0"))
+    ]
+
+    def ask(some: list[str]) -> list[object]:
+        answers: list[object] = probe("tools.calculate", expressions=some)
+        return answers
+
+    calls = [*(each.text for each in drawn), *ODD]
+    answers = expect_any_order(probe, ask, calls, lambda text: f"use_calculator({text!r})")
+    for each, got in zip(drawn, answers, strict=False):
+        expect_value(got, each)
+
+
+@law()
+def test_importing_the_calculator_changes_nothing(probe: Probe) -> None:
+    """Importing the module starts nothing, writes nothing, and changes no setting that others share.
+
+    Kills: a limit of digits or of recursion, a signal handler or warning filters set while it is imported.
+    """
+    expect_import_without_traces(probe, "nanochat.tools")

@@ -252,6 +252,30 @@ def test_what_is_nearly_an_expression_has_no_result(probe: Probe) -> None:
         expect(got is None, f"use_calculator({text!r}): got {shown(got)}, want None")
 
 
+OVER_INFINITY: dict[str, float | None] = {
+    "1/1e999": 0.0,
+    "7%(1e308*10)": 7.0,
+    "7//(1e308*10)": 0.0,
+    "3-5/(1e308*10)": 3.0,
+    "2.5+1/(1e200*1e200)": 2.5,
+    "1e308*10-1": None,
+    "1e999*0": None,
+    "-1/(1e308*10-1e308*10)": None,
+    "0.5*(1e308*10)": None,
+}
+
+
+@law()
+def test_only_the_result_must_be_finite(probe: Probe) -> None:
+    """What is infinite on the way may have a finite result, which is given: 1/1e999 is 0.0, as in Python.
+
+    Kills: infinity refused wherever it comes up, or let out at the end.
+    """
+    answers = probe("tools.calculate", expressions=list(OVER_INFINITY))
+    for (text, want), got in zip(OVER_INFINITY.items(), answers, strict=True):
+        expect_equal(got, want, f"use_calculator({text!r})")
+
+
 ALIKE: list[dict[str, int | float | None]] = [
     {"12": 12, "1 2": None},
     {"'ab'.count(' ')": 0, "'a b'.count(' ')": 1},

@@ -141,14 +141,15 @@ def test_a_long_text_is_not_cut(probe: Probe) -> None:
 @law(
     examples=15,
     cases=[
-        {"sequence_len": 30, "length": 12, "over": 1, "call": "stream", "limit": None},
-        {"sequence_len": 30, "length": 30, "over": 1, "call": "stream", "limit": None},
-        {"sequence_len": 30, "length": 30, "over": 7, "call": "stream", "limit": 0},
+        {"sequence_len": 30, "length": 12, "over": 1, "call": "first_column", "limit": None},
+        {"sequence_len": 30, "length": 12, "over": 1, "call": "batch", "limit": None},
+        {"sequence_len": 30, "length": 30, "over": 1, "call": "first_column", "limit": None},
+        {"sequence_len": 30, "length": 30, "over": 7, "call": "first_column", "limit": 0},
     ],
     sequence_len=st.integers(20, 60),
     length=st.integers(1, 100),
     over=st.integers(1, 50),
-    call=st.sampled_from(["stream", "batch"]),
+    call=st.sampled_from(["first_column", "batch"]),
     limit=st.sampled_from([None, 0]),
 )
 def test_a_request_that_cannot_fit_says_by_how_much(
@@ -156,8 +157,9 @@ def test_a_request_that_cannot_fit_says_by_how_much(
 ) -> None:
     """A prompt and max_tokens beyond the context are a ValueError that names the number of tokens too many.
 
+    It comes with the call or in place of the first column, also where the rows would end by themselves.
     Kills: positions beyond the context, a prompt that is cut silently, fewer tokens than asked for, a
-    limit that is off by one, an error that does not help.
+    limit that is off by one, an error that does not help, or that comes when the context is full.
     """
     options: dict[str, Any] = {"max_tokens": limit}
     if length < sequence_len:
@@ -169,7 +171,7 @@ def test_a_request_that_cannot_fit_says_by_how_much(
     outcome = probe.attempt(
         f"generation.{call}",
         prompt=[BOS] * length,
-        script={"choices": 3, "ids": TEXT_IDS},
+        script={"steps": [*b"ab", TERMINALS[0]]},
         options=options,
         sequence_len=sequence_len,
     )
@@ -243,23 +245,32 @@ def test_each_row_ends_at_its_own_terminal(
 
 @law(examples=20, length=st.integers(1, 5), num_samples=row_counts, terminal=st.sampled_from(TERMINALS))
 def test_no_work_after_the_last_column(probe: Probe, length: int, num_samples: int, terminal: int) -> None:
-    """After the last column the model is not run any more: all rows have ended, or max_tokens is reached.
+    """After the last column the model is not run any more: all rows have ended, or there is no more room.
 
-    Kills: rows that have ended computed to the bitter end, a pass whose logits nobody reads.
+    By max_tokens or by the context, with rows that end in that column or would go on. Kills: rows that have
+    ended computed to the bitter end, a pass whose logits nobody reads, a limit looked at after the pass.
     """
     text = [*range(48, 48 + length - 1), terminal]
-    for max_tokens in (length, 50):
+    going_on = [*text[:-1], *b"12"]
+    for said, max_tokens, context in (
+        (text, length, 64),
+        (text, 50, 64),
+        (going_on, length, 64),
+        (going_on, None, 1 + length),
+    ):
         (got,) = probe(
             "generation.stream",
             prompt=[BOS],
-            script=following([text]),
+            script=following([said]),
             options={"num_samples": num_samples, "max_tokens": max_tokens, "temperature": 0.0},
+            sequence_len=context,
         )
-        expect_equal(len(got["tokens"]), length, f"the number of columns with max_tokens={max_tokens}")
+        what = f"max_tokens={max_tokens} in a context of {context}, the model says {said}"
+        expect_equal(len(got["tokens"]), length, f"the number of columns, {what}")
         expect_equal(
             got["calls"],
             got["calls_at_last_column"],
-            f"passes through the model in all, against those before the last column, max_tokens={max_tokens}",
+            f"passes through the model in all, against those before the last column, {what}",
         )
 
 

@@ -138,23 +138,27 @@ TEXTS = 3000
 
 @law(
     examples=1,
-    cases=[{"seed": 0, "top_k": 1500}],
+    cases=[{"seed": 0, "top_k": 1500}, {"seed": 0, "top_k": None}],
     seed=seeds,
     top_k=st.sampled_from([TEXTS, 2900, TEXTS - 1, TEXTS + 1, 10 * TEXTS]),
 )
-def test_a_top_k_of_thousands_holds_wherever_tokens_are_drawn(probe: Probe, seed: int, top_k: int) -> None:
+def test_a_top_k_of_thousands_holds_wherever_tokens_are_drawn(
+    probe: Probe, seed: int, top_k: int | None
+) -> None:
     """With a top_k of thousands the engine and GPT.generate draw from all of these, and from no others.
 
-    Kills: a limit of its own below the one that was asked for, in one of the ways alone.
+    From all tokens without one. Kills: a limit of its own below the one that was asked for, or where none
+    was, in one of the ways alone.
     """
     heights = np.random.default_rng(seed).permutation(np.linspace(0, 0.2, TEXTS))
+    limit = {} if top_k is None else {"top_k": top_k}
     logits = np.full(SIZE + TEXTS, -1e4)
     logits[:TEXTS] = heights
     (got,) = probe(
         "generation.stream",
         prompt=[BOS],
         script={"logits": logits},
-        options={"num_samples": 20, "max_tokens": 6, "top_k": top_k, "seed": seed},
+        options={"num_samples": 20, "max_tokens": 6, "seed": seed, **limit},
         shift=TEXTS,
     )
     ids = [token for column in full_columns(got, 20) for token in column]
@@ -170,7 +174,7 @@ def test_a_top_k_of_thousands_holds_wherever_tokens_are_drawn(probe: Probe, seed
     weights["transformer.wte.weight"][:] = 1.0
     weights["lm_head.weight"][:, 0] = heights
     weights["lm_head.weight"][:, 1] = 0.0
-    options: list[dict[str, Any]] = [{"max_tokens": 40, "top_k": top_k, "seed": seed + i} for i in range(3)]
+    options: list[dict[str, Any]] = [{"max_tokens": 40, "seed": seed + i, **limit} for i in range(3)]
     slow = probe("generation.slow", config=shape, weights=weights, prompt=[3], options=options)
     if not np.allclose(as_numbers(slow["logits"], "the logits after the prompt"), heights, atol=1e-3):
         return  # a model that computes otherwise is the business of another criterion

@@ -154,17 +154,21 @@ def test_a_finished_generation_holds_nothing(probe: Probe, rows: list[int]) -> N
         )
 
 
+ENDINGS = ["close", "drop", "raise", "unread close", "unread drop"]
+
+
 @law(
     examples=2,
-    cases=[{"rows": 2, "how": ["close", "drop", "raise", "close", "drop"]}],
+    cases=[{"rows": 2, "how": [*ENDINGS, "close", "drop", "unread drop", "unread close"]}],
     rows=st.integers(1, 3),
-    how=st.lists(st.sampled_from(["close", "drop", "raise"]), min_size=3, max_size=5),
+    how=st.lists(st.sampled_from(ENDINGS), min_size=3, max_size=5),
 )
 def test_abandoned_generations_free_their_caches(probe: Probe, rows: int, how: list[str]) -> None:
     """A generator that is closed, dropped or cancelled half-read leaves no more than one read to its end.
 
-    Kills: running generations in a list that only the end of the generator clears, a generator that something
-    else refers to, clean-up that an exception skips.
+    Nor does one that was never read. Kills: running generations in a list that only the end of the generator
+    clears, a generator that something else refers to, clean-up that an exception skips, or that belongs to a
+    generator which never began.
     """
     model = scripted(sequence_len=64, n_head=2, n_kv_head=2, head_dim=32)
     answer = probe("memory.abandoned", model=model, prompt=20, rows=rows, how=how)
@@ -173,7 +177,7 @@ def test_abandoned_generations_free_their_caches(probe: Probe, rows: int, how: l
             expect_at_most(
                 got,
                 held[1],
-                f"bytes held after a half-read generation of {rows} rows ended by {ending!r}, by "
+                f"bytes held after a half-read or unread generation of {rows} rows ended by {ending!r}, by "
                 f"{instrument}: after ones read to the end {held[1]:,}, after the abandoned ones {held[2:]}",
             )
 

@@ -158,6 +158,9 @@ def test_a_call_of_the_prompt_is_over(probe: Probe, earlier: Call, text: list[in
     cases=[
         {"drawn": [call("1+1", "2"), call("2+2", "4")]},
         {"drawn": [call("1/0", None), call("2+2", "4")]},
+        # The same once more, at once and later on, and another with the same result.
+        {"drawn": [*[call("1+1", "2")] * 3, list(b"12"), call("1+1", "2"), call("4-2", "2")]},
+        {"drawn": [*[call("1/0", None)] * 2, call("1+1", "2"), call("1/0", None), call("1+1", "2")]},
         {"drawn": [call("7/2", "3.5"), list(b"12 "), call("foo", None), call("10/4", "2.5"), list(b"1")]},
         # A block of 199 tokens.
         {"drawn": [call("+".join(["1234"] * 40), "49360", as_bytes=True), call("1+1", "2")]},
@@ -168,7 +171,7 @@ def test_every_call_of_a_row_is_served(probe: Probe, drawn: list[Segment]) -> No
     """Each call of a row gets its own result, also after other calls, after failing ones and after text.
 
     Kills: an expression that is not cleared, a first call that shuts out later ones, a failing call that
-    leaves something behind.
+    leaves something behind, a call that is skipped because it was made before.
     """
     path = path_of(drawn)
     columns, masks = generate(probe, [path])

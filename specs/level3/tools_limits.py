@@ -201,12 +201,11 @@ def test_forced_tokens_do_nothing(probe: Probe, spelling: list[int], after: list
     cases=[
         {"lead": [97], "drawn": call("11*11", "121"), "under": [ASSISTANT_END], "after": [56, 57]},
         {"lead": [97], "drawn": call("11*11", "121"), "under": [PYTHON_START], "after": [56, 57]},
+        {"lead": [97], "drawn": call("11*11", "121"), "under": [], "after": [56, 57]},
     ],
     lead=plain_texts,
     drawn=calls(),
-    under=st.lists(
-        st.sampled_from([ASSISTANT_END, BOS, PYTHON_START, PYTHON_END, ord("7")]), min_size=1, max_size=3
-    ),
+    under=st.lists(st.sampled_from([ASSISTANT_END, BOS, PYTHON_START, PYTHON_END, ord("7")]), max_size=3),
     # Digits: a block that was opened meanwhile would have a result.
     after=st.lists(st.integers(49, 57), min_size=2, max_size=4),
 )
@@ -215,18 +214,20 @@ def test_what_is_said_under_forced_tokens_does_not_count(
 ) -> None:
     """While a result is forced, the model may say what it likes: it ends no row, opens and closes no block.
 
-    Kills: a terminal token that is heeded before the waiting tokens are, an expression that collects
-    what was never in the row.
+    Without `under` it says just what is forced, as one that has learned from such texts. Kills: a terminal
+    token that is heeded before the waiting tokens are, an expression that collects what was never in the row,
+    a token that counts as sampled because the model would have said it.
     """
     # The closing token at the end sees whether a block was opened meanwhile.
     path = path_of([lead, drawn, [*after, PYTHON_END], after])
     path.says = [
-        said if sampled else under[place % len(under)]
-        for place, (said, sampled) in enumerate(zip(path.says, path.masks, strict=True))
+        said if sampled else [*under, *([] if under else [token])][place % max(1, len(under))]
+        for place, (said, sampled, token) in enumerate(zip(path.says, path.masks, path.tokens, strict=True))
     ]
     options = {"temperature": 0.0, "max_tokens": len(path.tokens)}
     columns, masks = streamed(probe, script_of([path]), options)
-    what = f"the row whose model says {spelled(under)} while tokens are forced"
+    said = spelled(under) if under else "the same"
+    what = f"the row whose model says {said} while tokens are forced"
     expect_path(columns, 0, path, what)
     expect_masks(masks, 0, path, what)
 

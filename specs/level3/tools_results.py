@@ -34,6 +34,9 @@ The tokenizer's last id is left out: whether it can be sampled is the business o
 """
 
 
+INSIDE = [*MARKS, *(TOKENIZER.encode_special(f"<|{name}|>") for name in ("user_end", "assistant_start"))]
+
+
 @law(
     examples=20,
     cases=[{"expression": expression, "want": result} for expression, result in SUCCEEDING],
@@ -124,6 +127,56 @@ def test_nothing_is_forced_without_a_result(probe: Probe, drawn: Call, after: li
     columns, masks = generate(probe, [path])
     expect_path(columns, 0, path, f"the row that calculates {spelled(drawn.ids)}")
     expect_masks(masks, 0, path, f"the row that calculates {spelled(drawn.ids)}")
+
+
+AS_THEY_ARE = {
+    '"a , b , c".count(" ")': 4,
+    '"a . b ! c ? d : e ; f".count(" ")': 10,
+    "\"it 's n't , ' x ' .\".count(' ')": 7,
+    '"( a ) [ b ]".count(" ")': 5,
+    '"a  b   c".count("  ")': 2,
+    '" a ".count(" ")': 2,
+    '"\ta\t".count("\t")': 2,
+    '"aBc ABC".count("B")': 2,
+    '"ABC".count("b")': 0,
+    '"1,000 + 2,000 = 3_000".count(",")': 2,
+    '"&amp;&lt;".count("&")': 2,
+    '"\u201cx\u201d\u2019\u2026".count("\u201c")': 1,
+    '"\u201cx\u201d".count("x")': 1,
+    '"\ufb01\u00bd\uff11\u00b2".count("1")': 0,
+    '"e\u0301".count("\u00e9")': 0,
+    '"\u200b\ufeff\u00a0".count("\u200b")': 1,
+    '"```1```".count("`")': 6,
+    '"profile, important, direct, evaluate".count("e")': 4,
+    '"a #b $c %d".count("#")': 1,
+    r'"a\nb\\n".count("\n")': 1,
+    " 1 + 1 ": 2,
+    "12 + 34": 46,
+}
+"""Expressions whose result hangs on characters that a program might tidy up on the way."""
+
+
+@law()
+def test_the_expression_is_not_tidied_up(probe: Probe) -> None:
+    """What stands between the delimiters reaches the calculator character by character, blanks and all.
+
+    Special tokens that neither end a row nor open or close a block are there as their texts.
+    Kills: blanks taken out or put in before punctuation, letters folded, characters normalised, text stripped
+    of what looks like a format, a block that another special token closes or clears.
+    """
+    calls = [call(expression, str(result)) for expression, result in AS_THEY_ARE.items()]
+    for token in INSIDE:
+        if not goes_on_behind(probe, [token]):
+            continue  # where a row ends without a tool is the business of another criterion
+        calls.append(Call((*b'"a', token, *b'b".count("', token, *b'")'), "1"))
+        calls.append(Call((token, token, *b"+1"), None))
+        calls.append(Call((*b"1", token, *b"+1"), None))
+    for drawn in calls:
+        path = path_of([list(b"a"), drawn, list(b"12")])
+        columns, masks = generate(probe, [path])
+        what = f"the row that calculates {spelled(drawn.ids)}"
+        expect_path(columns, 0, path, what)
+        expect_masks(masks, 0, path, what)
 
 
 def goes_on_behind(probe: Probe, tokens: list[int]) -> bool:

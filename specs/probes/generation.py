@@ -75,6 +75,15 @@ def batch(
 
 
 @probe
+def first_column(
+    prompt: list[int], script: dict[str, Any], options: dict[str, Any], sequence_len: int = 64
+) -> Stream:
+    """Return the first column that `generate` yields, if there is one."""
+    model = scripted_model(script, len(prompt), sequence_len, 0)
+    return columns(new_engine(model).generate(list(prompt), **options), 1)
+
+
+@probe
 def forms(prompt: list[int], script: dict[str, Any], options: dict[str, Any]) -> dict[str, list[str]]:
     """Return the types of columns and tokens, and the values of masks, that `generate` yields."""
     model = scripted_model(script, len(prompt), 64, 0)
@@ -210,6 +219,7 @@ def traces(
     model.train(training)
     engine = new_engine(model)
     parameters = {name: held.clone() for name, held in model.state_dict().items()}
+    trained = half_frozen(model)
     given, states = list(prompt), random_states()
     with usual_defaults():
         defaults = torch_defaults()
@@ -225,10 +235,28 @@ def traces(
         "the model's parameters": any(
             not torch.equal(held, parameters[name]) for name, held in model.state_dict().items()
         ),
+        "which parameters are frozen, or a gradient that one had": not still(model, trained),
         "the model's mode, training or evaluation": model.training != training,
         "a default of torch, or whether gradients are enabled": after != defaults,
         "the autograd graph, by running the model with gradients enabled": model.gradients,
     }
+
+
+def half_frozen(model: torch.nn.Module) -> list[Any]:
+    """Freeze every second parameter of a model, give each a gradient, and return what `still` looks at."""
+    for i, parameter in enumerate(model.parameters()):
+        parameter.requires_grad_(i % 2 == 1)
+        parameter.grad = torch.ones_like(parameter)
+    return [(each, each.requires_grad, each.grad) for each in model.parameters()]
+
+
+def still(model: torch.nn.Module, trained: list[Any]) -> bool:
+    """Say whether a model has the same parameters, frozen or not, with the same gradients of ones."""
+    now = list(model.parameters())
+    return len(now) == len(trained) and all(
+        each is parameter and each.requires_grad == needed and each.grad is grad and bool((grad == 1).all())
+        for each, (parameter, needed, grad) in zip(now, trained, strict=True)
+    )
 
 
 @probe
@@ -293,7 +321,7 @@ def slow(
 ) -> dict[str, Any]:
     """Return what `GPT.generate` yields with each of `options`, and the logits after the prompt."""
     model = build_model(config, weights, dtype="float32")
-    given, states = list(prompt), random_states()
+    given, states, trained = list(prompt), random_states(), half_frozen(model)
     texts = [
         [
             plain(token) if type(token) is int else f"a {type(token).__name__}"
@@ -301,7 +329,7 @@ def slow(
         ]
         for each in options
     ]
-    unchanged = given == prompt and random_states() == states
+    unchanged = given == prompt and random_states() == states and still(model, trained)
     with torch.no_grad():
         answer = model(tensor(np.array([prompt])))
     return {

@@ -30,6 +30,8 @@ LARGEST_GROWTH_STEP = 1024
 ORDINARY = ord("a")
 """The token that scripted generations consist of: it ends nothing and calls nothing."""
 
+UNREAD = "unread "
+
 LARGER = "prefill from a cache made larger"
 BROKEN_OFF = "reset in the middle of a pass"
 REFUSED = ("refused values", "refused keys", "refused prefill")
@@ -144,7 +146,8 @@ def abandoned(model: dict[str, int], prompt: int, rows: int, how: list[str]) -> 
     """Read some tokens of a generation, then abandon it, once for each of `how`; return the bytes held.
 
     The first two readings follow generations that were read to their end. "close" and "drop" say what
-    happens to the generator; "raise" throws an exception into it, as a cancelled request does.
+    happens to the generator; "raise" throws an exception into it, as a cancelled request does. With "unread"
+    before, that happens before its first token is asked for.
     """
     scripted = Watched(ScriptedConfig(**model))
     engine = new_engine(scripted)
@@ -155,9 +158,10 @@ def abandoned(model: dict[str, int], prompt: int, rows: int, how: list[str]) -> 
             if ending == "read":
                 exhaust(generator)
             else:
-                for _ in itertools.islice(generator, 3):
-                    pass
-                abandon(generator, ending)
+                if not ending.startswith(UNREAD):
+                    for _ in itertools.islice(generator, 3):
+                        pass
+                abandon(generator, ending.removeprefix(UNREAD))
             del generator
             scripted.forget()
             held.append(meter.measure())

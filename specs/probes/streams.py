@@ -24,8 +24,8 @@ def modes(
     streams: dict[int, Iterator[Any]] = {
         i: iter(asked[i % engines].generate([0], max_tokens=length)) for i, length in enumerate(lengths)
     }
-    for stream in streams.values():
-        next(stream, None)
+    for i in streams:  # none is named: what is dropped below would still be held by its name
+        next(streams[i], None)
     for i, way in ends:
         ended = streams.pop(i)
         if way == "read":
