@@ -36,8 +36,8 @@ MEETINGS: list[list[Turn]] = [
     [(0, "insert", 2), (0, "reset", 0), (1, "insert", 2), (0, "insert", 2), (1, "insert", 1)],
     [(0, "insert", 70), (0, "reset", 0), (1, "insert", 70), (0, "insert", 70), (1, "insert", 1)],
     [(0, "insert", 2), (0, "reset", 0), (0, "insert", 3), (1, "insert", 2), (0, "insert", 1)],
-    [(0, "insert", 2), (0, "insert", 70), (1, "insert", 2), (2, "insert", 3), (1, "insert", 1), (0, "insert", 1)],
-    [(0, "prefill", 3), (0, "reset", 0), (1, "prefill", 3), (0, "prefill", 2), (1, "insert", 1), (0, "insert", 1)],
+    [(0, "insert", 2), (0, "insert", 70), (1, "insert", 2), (1, "insert", 1), (0, "insert", 1)],
+    [(0, "prefill", 3), (0, "reset", 0), (1, "prefill", 3), (0, "prefill", 2), (1, "insert", 1)],
 ]  # fmt: skip  # one a line reads better
 """A reset or a growth lets memory go, which another cache may take: whose it is then must be clear."""
 

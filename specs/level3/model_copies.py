@@ -36,10 +36,14 @@ def test_a_copy_of_a_model_is_a_model_of_its_own(probe: Probe, seed: int, n_laye
     what = ["", " after the original's parameters changed", " after those of both changed"]
     for answer, which, when in zip(got["passes"], holds, what, strict=True):
         for name, place in which.items():
-            expect_logits(answer[name], shape, weights[place], tokens, "float32", f"the logits of the {name}{when}")
+            expect_logits(
+                answer[name], shape, weights[place], tokens, "float32", f"the logits of the {name}{when}"
+            )
     count = len(draws.weights(shape, seed))
     learned = [{"original": 0, "copy": count}, {"original": count, "copy": count}]
-    expect_equal(got["learned"], learned, "how many parameters have gradients after the copy's and the original's loss")
+    expect_equal(
+        got["learned"], learned, "how many parameters have gradients after the copy's and the original's loss"
+    )
 
 
 REPLACED: list[dict[str, int]] = [
@@ -56,9 +60,7 @@ REPLACED: list[dict[str, int]] = [
     changes=st.sampled_from(REPLACED),
     used=st.booleans(),
 )
-def test_a_configuration_may_be_made_of_another(
-    probe: Probe, changes: dict[str, int], used: bool
-) -> None:
+def test_a_configuration_may_be_made_of_another(probe: Probe, changes: dict[str, int], used: bool) -> None:
     """`dataclasses.replace` gives the configuration that the same sizes give, and refuses the same.
 
     Kills: a size of a head, or another number, that was worked out once and is carried along.

@@ -70,7 +70,7 @@ def layers_alone(
 def after_failed_passes(
     config: dict[str, int], weights: Arrays, tokens: NDArray[np.int64], held: int, failing: list[str]
 ) -> dict[str, Any]:
-    """Feed `held` tokens; run passes that fail; and then the whole text without a cache, and its rest with it.
+    """Feed `held` tokens; run passes that fail; then the whole text without a cache, and its rest with it.
 
     A pass fails for its number of "rows" or of "more rows", for a cache of other "heads" or "channels", or
     because the "context" is too short. Returns which of them raised a ValueError, and both logits.

@@ -40,7 +40,9 @@ def copied(
 
     def logits() -> dict[str, Any]:
         with torch.no_grad():
-            return {name: values(model(tensor(tokens)), "the result of forward") for name, model in both.items()}
+            return {
+                name: values(model(tensor(tokens)), "the result of forward") for name, model in both.items()
+            }
 
     passes = [logits()]
     for model, later in zip((original, double), weights[1:], strict=True):

@@ -1,4 +1,4 @@
-"""Experiments on the gradients of the submission's GPT: parts that are frozen, losses that are part of others."""
+"""Experiments on gradients of the submission's GPT: parts that are frozen, losses that are part of others."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def with_frozen(
     by: str,
     training: bool,
 ) -> dict[str, Any]:
-    """Return the gradient of the mean loss by every parameter where some are frozen; None where there is none.
+    """Return the gradient of the mean loss by every parameter where some are frozen, None where none is.
 
     They are asked for by "backward", or by "grad", a call that names the parameters that are not frozen.
     """
@@ -73,7 +73,9 @@ def of_parts(
                 loss = model(tensor(tokens), tensor(targets), loss_reduction=reduction)
             else:
                 logits = model(tensor(tokens)).flatten(0, 1)
-                loss = F.cross_entropy(logits, tensor(targets).flatten(), ignore_index=-1, reduction=reduction)
+                loss = F.cross_entropy(
+                    logits, tensor(targets).flatten(), ignore_index=-1, reduction=reduction
+                )
             total = (loss.reshape(-1) * tensor(factors, torch.float32).to(torch_device())).sum()
             if total.requires_grad:
                 total.backward()
