@@ -124,7 +124,7 @@ def test_the_past_is_read_from_the_cache(probe: Probe, seed: int, rows: int, hel
     cases=[
         {"seed": 0, "n_layer": 2, "held": 14, "over": 1, "context": 16},
         {"seed": 0, "n_layer": 2, "held": 15, "over": 2, "context": 16},
-        {"seed": 0, "n_layer": 1, "held": 1, "over": 1, "context": 300},
+        {"seed": 0, "n_layer": 1, "held": 1, "over": 1, "context": 150},
     ],
     seed=seeds,
     n_layer=st.integers(1, 2),
@@ -315,25 +315,6 @@ def test_a_long_past_is_read_to_its_beginning(probe: Probe, seed: int, rest: lis
     tokens = draws.tokens(shape, seed, 1, LONG)
     (got,) = probe("cache.logits", config=shape, weights=weights, tokens=tokens, chunkings=[chunks])
     expect_logits(got, shape, weights, tokens, probe.dtype, f"the cached logits of chunks {chunks}", times=4)
-
-
-@law(
-    examples=2,
-    cases=[{"seed": 0, "splits": [[2, 2], [1, 3], [3, 1], [1, 1, 2], [4]]}],
-    seed=seeds,
-    splits=st.permutations([[2, 3], [1, 4], [3, 2], [1, 2, 2], [5], [4, 1]]),
-)
-def test_a_split_does_not_remember_the_last(probe: Probe, seed: int, splits: list[list[int]]) -> None:
-    """Texts of one length, cut in different ways one after another on one model, give the same logits.
-
-    Kills: a mask that is kept by the number of keys alone, or by that of queries.
-    """
-    shape = config(n_layer=1)
-    weights = draws.model(shape, seed, probe.dtype)
-    tokens = draws.tokens(shape, seed, 1, sum(splits[0]))
-    answers = probe("cache.logits", config=shape, weights=weights, tokens=tokens, chunkings=splits)
-    for chunks, got in zip(splits, answers, strict=True):
-        expect_logits(got, shape, weights, tokens, probe.dtype, f"the cached logits of chunks {chunks}")
 
 
 @law(

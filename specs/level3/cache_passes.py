@@ -54,6 +54,29 @@ def test_a_cache_is_used_in_every_mode(
 
 
 @law(
+    examples=2,
+    cases=[
+        {"seed": 0, "splits": [[2, 2], [1, 3], [3, 1], [1, 1, 2], [4]]},
+        {"seed": 0, "splits": [[4, 16], [14, 6], [20], [3, 3, 9], [2, 1, 1], [1, 19]]},
+    ],
+    seed=seeds,
+    splits=st.permutations([[2, 3], [1, 4], [3, 2], [1, 2, 2], [5], [4, 1], [2, 9], [9, 2], [7], [1, 7]]),
+)
+def test_a_split_does_not_remember_the_last(probe: Probe, seed: int, splits: list[list[int]]) -> None:
+    """Texts that are cut in different ways, one after another on one model, each give their logits.
+
+    Kills: a mask that is kept by the number of keys alone, or by that of queries, or cut out of a larger one.
+    """
+    shape = config(n_layer=1)
+    weights = draws.model(shape, seed, probe.dtype)
+    tokens = draws.tokens(shape, seed, 1, max(map(sum, splits)))
+    answers = probe("cache.logits", config=shape, weights=weights, tokens=tokens, chunkings=splits)
+    for chunks, got in zip(splits, answers, strict=True):
+        what = f"the cached logits of chunks {chunks}"
+        expect_logits(got, shape, weights, tokens[:, : sum(chunks)], probe.dtype, what)
+
+
+@law(
     examples=6,
     cases=[{"seed": 0, "n_layer": 1, "chunks": [2, 4]}, {"seed": 0, "n_layer": 2, "chunks": [3, 1, 2]}],
     seed=seeds,

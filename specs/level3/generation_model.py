@@ -47,7 +47,7 @@ CRITERION = "sampling"
         *(
             {
                 "prompt_length": size,
-                "length": 12,
+                "length": 8,
                 "n_head": 2,
                 "num_samples": 1,
                 "seed": size,
