@@ -32,26 +32,62 @@ CRITERION = "sampling"
 @law(
     examples=6,
     cases=[
-        {"prompt_length": size, "length": 3, "n_head": 1, "num_samples": 1, "seed": 0}
-        for size in (64, 128, 150, 256)
+        *(
+            {
+                "prompt_length": size,
+                "length": 3,
+                "n_head": 1,
+                "num_samples": 1,
+                "seed": 0,
+                "spare": 4,
+                "close": False,
+            }
+            for size in (64, 128, 150, 256)
+        ),
+        *(
+            {
+                "prompt_length": size,
+                "length": 8,
+                "n_head": 2,
+                "num_samples": 1,
+                "seed": size,
+                "spare": 0,
+                "close": close,
+            }
+            for size, close in ((2, False), (3, True), (17, True))
+        ),
     ],
     prompt_length=st.sampled_from([1, 5, 16, 32, 65, 100]),
     length=st.integers(1, 12),
     n_head=st.sampled_from([1, 2]),
     num_samples=st.sampled_from([1, 3]),
     seed=seeds,
+    spare=st.sampled_from([0, 1, 4]),
+    close=st.booleans(),
 )
 def test_greedy_text_is_the_models_own(
-    probe: Probe, prompt_length: int, length: int, n_head: int, num_samples: int, seed: int
+    probe: Probe,
+    prompt_length: int,
+    length: int,
+    n_head: int,
+    num_samples: int,
+    seed: int,
+    spare: int,
+    close: bool,
 ) -> None:
     """At temperature 0 the engine and GPT.generate continue a text with the model's most likely tokens.
 
     The oracle is the submission's own model, run on the text so far; places where two tokens are about
-    equally likely are passed over. Kills: an engine that does not fit a real model, logits of the wrong
-    position, generation that forgets the prompt, all but its end, or what it has just said.
+    equally likely are passed over. The text may fill the context to its end. Where tokens are `close`, the
+    most likely one has a neighbour whose logits are a thousandth smaller, which is much in float32.
+    Kills: an engine that does not fit a real model, logits of the wrong position, generation that forgets the
+    prompt, all but its end, or what it has just said, a text that is cut before the context is full, passes
+    in another precision than the model's.
     """
-    shape = config(n_layer=1, n_head=n_head, vocab_size=SIZE, sequence_len=prompt_length + length + 4)
+    shape = config(n_layer=1, n_head=n_head, vocab_size=SIZE, sequence_len=prompt_length + length + spare)
     weights = draws.model(shape, seed)
+    if close:
+        weights["lm_head.weight"][1:256:2] = weights["lm_head.weight"][0:256:2] * np.float32(1.001)
     # No special token is ever the most likely one: its logit is 0 and the largest of the others is not.
     weights["lm_head.weight"][256:] = 0.0
     prompt = [int(i) for i in np.random.default_rng(seed).integers(0, 256, prompt_length)]

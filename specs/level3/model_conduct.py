@@ -83,29 +83,32 @@ def test_training_mode_computes_the_same(
 
 @law(
     examples=12,
-    cases=[{"seed": 0, "part": "wte", "factor": 0.005}],
+    cases=[{"seed": 0, "part": "wte", "factor": 0.005, "dtype": dtype} for dtype in ("float32", "bfloat16")],
     seed=seeds,
     part=st.sampled_from(["wte", "c_q", "c_k"]),
     factor=st.sampled_from([0.005, 0.01, 0.05, 100.0]),
+    dtype=st.sampled_from(["float32", "bfloat16"]),
 )
 def test_short_vectors_are_normalised_like_long_ones(
-    probe: Probe, seed: int, part: str, factor: float
+    probe: Probe, seed: int, part: str, factor: float, dtype: str
 ) -> None:
     """A vector is divided by its root mean square however short it is: only the epsilon may show.
 
-    How far an epsilon of up to 1e-5 moves each logit is allowed for.
-    Kills: a divisor with a floor, an epsilon added outside of the root or a hundred times too large.
+    How far an epsilon of up to 1e-5 moves each logit is allowed for, in bfloat16 as in float32.
+    Kills: a divisor with a floor, an epsilon added outside of the root or a hundred times too large, that of
+    the dtype of the model.
     """
     shape = config()
     tokens = draws.tokens(shape, seed, 2, 7)
-    weights = draws.scaled(draws.model(shape, seed), part, factor)
-    (got,) = probe("model.logits", config=shape, weights=weights, batches=[tokens], dtype="float32")
+    weights = draws.scaled(draws.model(shape, seed, dtype), part, factor)
+    weights = {name: draws.rounded(value, dtype) for name, value in weights.items()}
+    (got,) = probe("model.logits", config=shape, weights=weights, batches=[tokens], dtype=dtype)
     want, slack = gpt.logits_and_slack(shape, weights, tokens)
     expect_close(
         got,
         want,
-        tolerances.FLOAT32.times(20),
-        f"the logits with {part} scaled by {factor}",
+        tolerances.FLOAT32.times(20) if dtype == "float32" else tolerances.BFLOAT16,
+        f"the logits in {dtype} with {part} scaled by {factor}",
         LOGIT_AXES,
         slack=slack,
     )
@@ -117,10 +120,12 @@ def test_making_a_model_changes_no_setting(probe: Probe, n_layer: int, how: str)
 
     The generator may move on, but not to a place that does not depend on where it was: whoever seeded it
     would draw the same numbers after every model.
-    Kills: a seed set on the way, a default dtype, a device or a number of threads left set.
+    Kills: a seed set on the way, a default dtype, a device or a number of threads left set, or set to what
+    is usual where it was not.
     """
     answer = probe("model.making", config=config(n_layer=n_layer), how=how)
     expect_equal(answer["changed"], [], "what making a model changed")
+    expect_equal(answer["dtypes_left"], answer["dtypes_set"], "the default dtypes after models were made")
     expect(
         not answer["generator_is_set"],
         "after making a model torch's generator stands at the same place, whatever its seed was before: "

@@ -86,6 +86,8 @@ PASSES = ["inference", "no gradients", "gradients"]
             ("bfloat16", "load", "inference"),
             ("float32", "data", "inference"),
             ("bfloat16", "data", "gradients"),
+            ("float32", "data", "no gradients"),
+            ("bfloat16", "data", "no gradients"),
             ("float32", "copy", "gradients"),
         )
     ],

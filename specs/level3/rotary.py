@@ -103,6 +103,26 @@ def test_rotation_turns_the_two_halves(
     )
 
 
+@law(
+    examples=8,
+    seed=seeds,
+    layout=st.sampled_from(["transposed", "backwards", "with gaps", "a part"]),
+    half=st.integers(1, 4),
+)
+def test_rotation_takes_heads_as_they_lie(probe: Probe, seed: int, layout: str, half: int) -> None:
+    """Heads that are a transpose or a slice of a larger tensor are rotated like those that lie in one piece.
+
+    Kills: a view of channels as pairs, which such tensors refuse, or which reads other numbers.
+    """
+    x = draws.normal(seed, 2, 5, 3, 2 * half)
+    cos, sin = draws.normal(seed + 1, 5, half), draws.normal(seed + 2, 5, half)
+    answer = probe("rotary.rotate", x=x, cos=cos, sin=sin, layout=layout)
+    what = f"the vector rotated, {layout} where it lay"
+    expect_equal(answer["input_unchanged"], True, "whether the input is what it was")
+    want = rotary.rotate(x.astype(np.float64), cos.astype(np.float64), sin.astype(np.float64))
+    expect_close(answer["rotated"], want, tolerances.ROTATION, what, ("row", "position", "head", "channel"))
+
+
 @law(examples=10, seed=seeds, half=st.integers(1, 8), length=st.integers(2, 40))
 def test_rotation_preserves_length(probe: Probe, seed: int, half: int, length: int) -> None:
     """Rotating a vector by the model's table does not change its length.

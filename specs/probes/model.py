@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from typing import Any
 
@@ -254,7 +255,7 @@ def side_effects(config: dict[str, int], weights: Arrays, tokens: NDArray[np.int
 def making(config: dict[str, int], how: str) -> dict[str, Any]:
     """Return which shared settings differ after a model was made, and whether it seeded torch's generator.
 
-    `how` as for `fresh_model`.
+    Also what default dtypes were set before others were made, and are left. `how` as for `fresh_model`.
     """
     drawn = []
     changed = set()
@@ -266,7 +267,30 @@ def making(config: dict[str, int], how: str) -> dict[str, Any]:
             fresh_model(config, how)
             changed |= {name for name, value in shared_settings().items() if value != before[name]}
             drawn.append(torch.get_rng_state())
-    return {"changed": sorted(changed), "generator_is_set": bool(torch.equal(*drawn))}
+    before_, after = _dtypes_around(config, how)
+    return {
+        "changed": sorted(changed),
+        "generator_is_set": bool(torch.equal(*drawn)),
+        "dtypes_set": before_,
+        "dtypes_left": after,
+    }
+
+
+def _dtypes_around(config: dict[str, int], how: str) -> tuple[list[str], list[str]]:
+    """Return other default dtypes than the usual one, and what is left of them when a model was made."""
+    unusual = [torch.float64, torch.bfloat16]
+    left = []
+    for kind in unusual:
+        with usual_defaults():
+            torch.set_default_dtype(kind)
+            try:
+                # Whether a model can be made with another default is free.
+                with contextlib.suppress(Exception):
+                    fresh_model(config, how)
+                left.append(str(torch.get_default_dtype()))
+            finally:
+                torch.set_default_dtype(torch.float32)
+    return [str(kind) for kind in unusual], left
 
 
 def shared_settings() -> dict[str, object]:

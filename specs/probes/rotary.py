@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from specs.probes.building import fresh_model
+from specs.probes.layouts import laid_out
 from specs.probes.loading import imported
 from specs.probes.registry import probe
 from specs.probes.values import dtype_name, tensor, values
@@ -45,15 +46,16 @@ def rotate(
     sin: NDArray[np.float32],
     dtype: str = "float32",
     table_dtype: str | None = None,
+    layout: str = "plain",
 ) -> dict[str, Any]:
     """Return `apply_rotary_emb(x, cos, sin)` in a dtype, with its dtype and whether `x` was left alone.
 
     `x` is (batch, position, head, channel); the tables are (position, channel / 2), of the dtype of `x`
-    unless they have one of their own.
+    unless they have one of their own. `layout` is that of `x`, as for `laid_out`.
     """
     gpt = imported("nanochat.gpt")
     kind = getattr(torch, dtype)
-    inputs = tensor(x, kind)
+    inputs = laid_out(x, layout, kind)
     before = inputs.clone()
     table_kind = getattr(torch, table_dtype or dtype)
     tables = [tensor(part, table_kind)[None, :, None, :] for part in (cos, sin)]
