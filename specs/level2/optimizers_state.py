@@ -89,6 +89,29 @@ def test_the_learning_rate_is_read_at_each_step(
 
 @law(
     examples=6,
+    cases=[{"seed": 0, "kind": kind, "steps": 4, "first": 0} for kind in OPTIONS],
+    seed=seeds,
+    kind=kinds,
+    steps=st.integers(3, 5),
+    first=st.integers(0, 2),
+)
+def test_the_values_of_a_group_are_read_at_each_step(
+    probe: Probe, seed: int, kind: str, steps: int, first: int
+) -> None:
+    """Any value of a group that is changed between steps, betas or momentum too, holds from the next step on.
+
+    Each step has others than the one before, as a schedule of the momentum makes them.
+    Kills: values kept from the constructor or the first step, a correction by powers of earlier betas.
+    """
+    begins = paths.starts(seed, MATRICES[:3])
+    given = paths.gradients(seed, MATRICES[:3], steps, scale=0.05)
+    each = [OPTIONS[kind][(first + step) % 3] for step in range(steps)]
+    got = probe("optimizers.path", kind=kind, starts=begins, gradients=given, options=each[0], settings=each)
+    expect_paths(kind, got, begins, given, [each] * 3, what=" with values that change between steps")
+
+
+@law(
+    examples=6,
     cases=[
         {"seed": 0, "kind": kind, "parameters": parameters, "gradients": gradients}
         for kind in OPTIONS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from specs.probes.files import contents, write
 from specs.probes.loading import imported
 from specs.probes.registry import probe
 from specs.probes.signatures import called
-from specs.probes.traces import random_states, torch_defaults, usual_defaults
+from specs.probes.traces import moved_random_states, random_states, torch_defaults, usual_defaults
 from specs.probes.training_state import Arrays, Recipe, Training
 
 FROZEN = "frozen.weight"
@@ -226,15 +227,51 @@ def after_a_refusal(
         reader.model.get_parameter(FROZEN).requires_grad_(False)
         reader.walk(gradients[:1])
         mode = reader.model.training
+        shared = moved_random_states(), torch_defaults(), os.getcwd()
         # Whether it raises is asked elsewhere.
         with suppress(Exception):
             load(directory / "bad", reader)
         changed = [] if reader.model.training == mode else ["the mode of the model"]
+        if (random_states(), torch_defaults(), os.getcwd()) != shared:
+            changed.append("settings, random states or the working folder, which all of the process share")
         changed += [] if frozen_of(reader) == [FROZEN] else ["which parameters are frozen"]
         load(directory / "good", reader)
         loaded = reader.parameters()
         reader.walk(gradients)
         return {"changed": changed, "loaded": loaded, "later": reader.parameters()}
+
+
+@probe
+def after_loading(
+    parameters: Arrays, others: Arrays, recipe: Recipe, gradients: list[Arrays], what: str
+) -> dict[str, dict[str, Arrays]]:
+    """Load a training that has made the first step, and do something to its directory before it goes on.
+
+    `what` is "saved again" by who has loaded it, "written over" with a training of `others`, or "removed".
+    Return the parameters and those after the other steps of who has loaded, and of who loads what it saved.
+    """
+    with folder() as directory:
+        run = directory / "run"
+        first, stranger = Training(parameters, recipe), Training(others, recipe)
+        first.walk(gradients[:1])
+        stranger.walk(gradients)
+        save(run, first, 1)
+        readers = {"who has loaded it": Training(others, recipe)}
+        load(run, readers["who has loaded it"])
+        if what == "saved again":
+            save(run, readers["who has loaded it"], 1)
+            readers["who loads what was saved again"] = Training(others, recipe)
+            load(run, readers["who loads what was saved again"])
+        elif what == "written over":
+            save(run, stranger, 3)
+        else:
+            shutil.rmtree(run)
+        found = {}
+        for who, reader in readers.items():
+            loaded = reader.parameters()
+            reader.walk(gradients[1:])
+            found[who] = {"loaded": loaded, "later": reader.parameters()}
+        return found
 
 
 @probe

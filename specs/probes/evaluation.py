@@ -12,6 +12,7 @@ from torch import Tensor
 
 from specs.probes.loading import imported
 from specs.probes.registry import probe
+from specs.probes.setting import torch_device
 from specs.probes.signatures import called
 from specs.probes.small_model import Arrays, Counted, Pair, SmallModel, plain, tensors
 from specs.probes.traces import moved_random_states, random_states
@@ -66,7 +67,7 @@ def bits_per_byte(
     """Return the bits for each byte that `evaluate_bits_per_byte` finds, and what it changed."""
     model = SmallModel(weights, dropout).to(getattr(torch, dtype))
     measure = imported("nanochat.train").evaluate_bits_per_byte
-    sizes = torch.tensor(token_bytes, device=model.get_device()) if as_tensor else list(token_bytes)
+    sizes = torch.tensor(token_bytes, device=torch_device()) if as_tensor else list(token_bytes)
     counted = Counted(pairs, tuple(more or ()), times)
 
     def call(batches: Any) -> Any:
@@ -134,7 +135,7 @@ def spoilt(model: SmallModel, batches: list[Any], fails: str) -> Iterator[Any]:
     yield from batches
     if fails == "batches":
         raise OSError("the batches cannot be read any further")
-    yield tensors((np.full((1, 2), model.config.vocab_size), np.zeros((1, 2), np.int64)))
+    yield tensors((np.full((1, 2), model.vocabulary), np.zeros((1, 2), np.int64)))
 
 
 def gradients_are_as_put(model: SmallModel) -> bool:

@@ -38,6 +38,7 @@ def path(
     rates: list[list[float]] | None = None,
     layouts: tuple[str, str] = (PLAIN, PLAIN),
     in_order: bool = False,
+    settings: list[dict[str, Any]] | None = None,
 ) -> list[list[Array]]:
     """Return every parameter after each step of one optimizer.
 
@@ -45,7 +46,8 @@ def path(
     its parameters in `starts`, and its own options; without, all parameters are given as a list. `rates` are
     the learning rates of the groups, or one for all of them, set before each step. `layouts` say how
     parameters and gradients lie in memory, see `laid_out`. With `in_order`, options are given without their
-    names: the first ones, as many as there are.
+    names: the first ones, as many as there are. `settings` are values that every group is given before each
+    step.
     """
     with usual_defaults():
         parameters = made(starts, layouts[0])
@@ -57,7 +59,14 @@ def path(
             optimizer = called(getattr(imported("nanochat.optim"), kind), arguments, named=False)
         else:
             optimizer = optimizer_of(kind, parameters, options, groups)
-        return walk(optimizer, parameters, gradients, rates, layouts[1])
+        if settings is None:
+            return walk(optimizer, parameters, gradients, rates, layouts[1])
+        found = []
+        for step, now in zip(gradients, settings, strict=True):
+            for group in optimizer.param_groups:
+                group.update(plain_options(now))
+            found += walk(optimizer, parameters, [step], None, layouts[1])
+        return found
 
 
 @probe
@@ -154,6 +163,37 @@ def by_closure(
             calls.append(times)
             found.append(seen(parameters))
         return {"path": found, "answers": answers, "calls": calls, "moved": any(moved)}
+
+
+@probe
+def by_hooks(
+    kind: str, starts: list[Array], gradients: Gradients, options: dict[str, Any], removed: int
+) -> dict[str, Any]:
+    """Return every parameter after each step with hooks, and of each call of these [when, what had moved].
+
+    What had moved is whether a parameter had since the step before. From step `removed` on the hooks are no longer registered.
+    """
+    with usual_defaults():
+        parameters = made(starts)
+        optimizer = optimizer_of(kind, parameters, options, None)
+        found, calls = [], []
+        before = seen(parameters)
+
+        def note(when: str) -> None:
+            moved = any(not np.array_equal(*pair) for pair in zip(seen(parameters), before, strict=True))
+            calls.append([when, moved])
+
+        hooks = [
+            optimizer.register_step_pre_hook(lambda *_: note("before")),
+            optimizer.register_step_post_hook(lambda *_: note("after")),
+        ]
+        for number, now in enumerate(gradients):
+            if number == removed:
+                for hook in hooks:
+                    hook.remove()
+            found += walk(optimizer, parameters, [now], None)
+            before = found[-1]
+        return {"path": found, "calls": calls}
 
 
 @probe

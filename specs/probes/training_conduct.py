@@ -32,7 +32,7 @@ def shared_by_training(
     model = SmallModel(weights)
     optimizers = recorders(model, groups, 0.1)
     batches = Watching([tensors(pair) for pair in pairs])
-    token_bytes = [1 + place % 3 for place in range(model.config.vocab_size)]
+    token_bytes = [1 + place % 3 for place in range(model.vocabulary)]
     with usual_defaults(), tempfile.TemporaryDirectory() as folder, contextlib.chdir("."):
         calls: dict[str, Callable[[], object]] = {
             "lr_multiplier": lambda: train.lr_multiplier(3, 10, 0.2, 0.3),
