@@ -9,11 +9,11 @@ from specs import training_draws
 from specs.compare import expect, expect_close, expect_equal
 from specs.imports import expect_import_without_traces
 from specs.law import law
-from specs.level2.loop import PLAIN, fit
+from specs.level2.loop import PLAIN, fit, stream
 from specs.oracles import training
 from specs.probe import Probe
 from specs.strategies import seeds
-from specs.tolerances import TRAINING_LOSS
+from specs.tolerances import SCHEDULE, TRAINING_LOSS
 from specs.training_draws import ALL, VOCABULARY
 
 CRITERION = "loop"
@@ -114,3 +114,73 @@ def test_a_long_training_makes_all_of_its_steps(probe: Probe, seed: int, num_ste
     expect_equal([entry["step"] for entry in got["history"]], list(range(num_steps)), "the steps reported")
     rows = sum(len(each["inputs"]) for each in got["passes"] if each["gradient"])
     expect_equal(rows, 2 * num_steps, f"the rows trained on in {num_steps} steps of two batches of one row")
+
+
+@law(
+    examples=4,
+    cases=[{"seed": 0, "ends": [2, 2, 5], "accumulation": 1}],
+    seed=seeds,
+    ends=st.lists(st.integers(0, 6), min_size=2, max_size=4).map(sorted),
+    accumulation=st.integers(1, 2),
+)
+def test_what_is_left_of_the_batches_stays(
+    probe: Probe, seed: int, ends: list[int], accumulation: int
+) -> None:
+    """A training that goes on with the same iterator goes on with the batch behind the last that was taken.
+
+    Kills: the caller's generator closed at the end, a batch looked at before it is known that it is needed.
+    """
+    got = probe(
+        "training.fit_in_turns",
+        weights=training_draws.weights(seed),
+        groups=ALL,
+        pairs=stream(seed, ends[-1] * accumulation + 1),
+        ends=ends,
+        options={**PLAIN, "accumulation": accumulation},
+    )
+    what = f"of trainings to the steps {ends} in turn, of {accumulation} batches of one generator each"
+    for first, end, turn in zip([0, *ends], ends, got["turns"], strict=False):
+        expect_equal(turn["steps"], list(range(first, end)), f"the steps from {first} on {what}")
+        expect_equal(
+            turn["taken"], list(range(end * accumulation)), f"the batches taken by step {end} {what}"
+        )
+    expect_equal(got["next"], ends[-1] * accumulation, f"the batch that comes after the last {what}")
+
+
+@law(
+    examples=4,
+    cases=[{"seed": 0, "num_steps": 5, "after": 1, "change": change} for change in ("group", "rate")],
+    seed=seeds,
+    num_steps=st.integers(4, 6),
+    after=st.integers(0, 2),
+    change=st.sampled_from(["group", "rate"]),
+)
+def test_rates_are_those_of_the_groups_of_the_step(
+    probe: Probe, seed: int, num_steps: int, after: int, change: str
+) -> None:
+    """A step sets the rates of the groups that there are then, from the initial rates that they have then.
+
+    Here `on_step` adds a group or changes an initial rate. Kills: groups and rates noted when training
+    begins.
+    """
+    options = {"warmup_ratio": 0.2, "warmdown_ratio": 0.5, "final_lr_frac": 0.1}
+    got = probe(
+        "training.fit_changing",
+        weights=training_draws.weights(seed),
+        pairs=stream(seed, num_steps),
+        options=options,
+        after=after,
+        change=change,
+    )
+    expect_equal(len(got["rates"]), num_steps, "the steps made")
+    for step, (rates, multiplier) in enumerate(zip(got["rates"], got["multipliers"], strict=True)):
+        initial = [0.1, 0.1]
+        if step > after:
+            initial = [0.1, 0.2] if change == "rate" else [0.1, 0.1, 0.1]
+        expect_close(
+            np.array(rates),
+            np.array(initial) * multiplier,
+            SCHEDULE,
+            f"the rates of step {step}, after `on_step` of step {after} has changed a {change}",
+            ("group",),
+        )

@@ -189,10 +189,13 @@ def test_a_missing_gradient_is_no_step(probe: Probe, seed: int, kind: str, missi
 
 @law(
     examples=20,
-    cases=[{"seed": 0, "kind": "AdamW", "before": 3, "after": 2, "grouped": True}],
+    cases=[
+        {"seed": 0, "kind": "AdamW", "before": 3, "after": 2, "grouped": True},
+        *({"seed": 0, "kind": kind, "before": 0, "after": 2, "grouped": False} for kind in OPTIONS),
+    ],
     seed=seeds,
     kind=kinds,
-    before=st.integers(1, 5),
+    before=st.integers(0, 5),
     after=st.integers(1, 4),
     grouped=st.booleans(),
 )
@@ -201,12 +204,14 @@ def test_a_loaded_state_goes_on_where_it_was(
 ) -> None:
     """An optimizer that is given the state of another goes on as that one would, whatever it was before.
 
-    Its options were others, and it had made steps of its own.
-    Kills: averages or the count of steps kept elsewhere than in the state, options not carried over, a state
-    that is added to what there is.
+    Its options were others, and it had made steps of its own; the other may have made none, or none yet with
+    the last parameter. Kills: averages or the count of steps kept elsewhere than in the state, options not
+    carried over, a state that is added to what there is.
     """
     begins = paths.starts(seed, MATRICES)
-    given = paths.gradients(seed, MATRICES, before + after)
+    given: paths.Gradients = [[*now] for now in paths.gradients(seed, MATRICES, before + after)]
+    for now in given[:before]:
+        now[-1] = None
     first, second, base = OPTIONS[kind]
     groups = [{"members": [0, 1]} | first, {"members": [3, 2], "lr": 0.5}] if grouped else None
     got = probe(

@@ -94,3 +94,28 @@ def test_a_step_calls_its_hooks(probe: Probe, seed: int, kind: str, steps: int, 
     expect_paths(kind, got["path"], begins, given, [[options] * steps] * 4, what=" with hooks")
     want = [["before", False], ["after", True]] * min(removed, steps)
     expect_equal(got["calls"], want, f"the hooks called in {steps} steps of {kind}, and whether it had moved")
+
+
+FORMS = [
+    *("list", "tuple", "generator", "groups", "groups of generators", "groups of one each"),
+    *("generator of groups", "added later"),
+]
+
+
+@law(
+    examples=16,
+    cases=[{"seed": 0, "kind": kind, "form": form} for kind in OPTIONS for form in FORMS],
+    seed=seeds,
+    kind=kinds,
+    form=st.sampled_from(FORMS),
+)
+def test_parameters_may_come_in_any_form(probe: Probe, seed: int, kind: str, form: str) -> None:
+    """Parameters and groups may come as a list or from a generator, and a group may be of one parameter.
+
+    Kills: a generator that a look at it leaves empty, so that nothing is trained; groups counted or indexed.
+    """
+    begins = paths.starts(seed, MATRICES)
+    given = paths.gradients(seed, MATRICES, 2)
+    options = OPTIONS[kind][0]
+    got = probe("optimizers.given_as", kind=kind, starts=begins, gradients=given, options=options, form=form)
+    expect_paths(kind, got, begins, given, [[options] * 2] * 4, what=f" of parameters given as {form}")
