@@ -164,7 +164,7 @@ def test_what_was_loaded_stays(probe: Probe, seed: int, recipe: str, what: str) 
     """
     given = gradients(seed, 3)
     got = probe(
-        "checkpoint.after_loading",
+        "checkpoint_models.after_loading",
         parameters=parameters(seed),
         others=parameters(seed + 1),
         recipe=RECIPES[recipe],
@@ -186,10 +186,15 @@ def test_what_was_loaded_stays(probe: Probe, seed: int, recipe: str, what: str) 
 def test_checkpoints_change_no_setting(probe: Probe, seed: int) -> None:
     """Saving and loading change no setting that all of the process share, the working folder among them.
 
-    They work in any thread. Kills: a checkpoint written by going to its folder, a seed, warning filters that
-    are set for good, signals held back while a file is written.
+    They work in any thread, and change none either where they raise. Kills: a checkpoint written by going to
+    its folder, a seed, warning filters that are set for good, signals held back while a file is written.
     """
-    expect_no_setting_changed(probe, seed, ["save_checkpoint", "load_checkpoint"])
+    raising = [
+        "save_checkpoint where a file is",
+        "load_checkpoint from an empty directory",
+        "load_checkpoint from nowhere",
+    ]
+    expect_no_setting_changed(probe, seed, ["save_checkpoint", "load_checkpoint", *raising])
 
 
 def with_other_values(recipe: list[dict[str, Any]]) -> list[dict[str, Any]]:

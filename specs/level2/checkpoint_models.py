@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from specs import draws
+from specs import draws, training_draws
 from specs.compare import expect_equal
 from specs.law import law
 from specs.level2.checkpoint import expect_parameters, gradients, rates_of
+from specs.own_parts import MODEL, said_by_its_model
 from specs.probe import Probe
 from specs.strategies import seeds
 
@@ -122,4 +123,19 @@ def test_many_optimizers_come_back(probe: Probe, seed: int, count: int, before: 
     expect_equal(got["loaded_rates"], got["saved_rates"], "[rate, initial rate] of each group after loading")
     expect_parameters(got["loaded"], got["saved"], "after loading")
     also = f"after {before} steps, a checkpoint, and another, with {count} optimizers and two of {count}"
+    expect_parameters(got["resumed"], got["uninterrupted"], also)
+
+
+@law(examples=2, cases=[{"seed": 0, "before": 2}], seed=seeds, before=st.integers(0, 2))
+def test_the_own_model_comes_back(probe: Probe, seed: int, before: int) -> None:
+    """A training of the submission's own GPT that is interrupted ends where it would have, bit for bit.
+
+    Kills: a way of its own for the own model, of which something is left out.
+    """
+    batches = training_draws.batches(seed, [(2, 5)] * 3, [9, 10, 4])
+    if said_by_its_model(probe, seed, batches) is None:
+        return
+    got = probe("own_parts.checkpoint", config=MODEL, seed=seed, pairs=batches, before=before)
+    expect_equal(got["told"], {"step": before, "data_state": {"at": before}}, "what loading returned")
+    also = f"of the own model after {before} steps, a checkpoint, and {3 - before} more"
     expect_parameters(got["resumed"], got["uninterrupted"], also)

@@ -89,7 +89,12 @@ def test_a_step_calls_its_hooks(probe: Probe, seed: int, kind: str, steps: int, 
     given = paths.gradients(seed, MATRICES, steps)
     options = OPTIONS[kind][0]
     got = probe(
-        "optimizers.by_hooks", kind=kind, starts=begins, gradients=given, options=options, removed=removed
+        "optimizers_torch.by_hooks",
+        kind=kind,
+        starts=begins,
+        gradients=given,
+        options=options,
+        removed=removed,
     )
     expect_paths(kind, got["path"], begins, given, [[options] * steps] * 4, what=" with hooks")
     want = [["before", False], ["after", True]] * min(removed, steps)
@@ -117,5 +122,7 @@ def test_parameters_may_come_in_any_form(probe: Probe, seed: int, kind: str, for
     begins = paths.starts(seed, MATRICES)
     given = paths.gradients(seed, MATRICES, 2)
     options = OPTIONS[kind][0]
-    got = probe("optimizers.given_as", kind=kind, starts=begins, gradients=given, options=options, form=form)
+    got = probe(
+        "optimizers_torch.given_as", kind=kind, starts=begins, gradients=given, options=options, form=form
+    )
     expect_paths(kind, got, begins, given, [[options] * 2] * 4, what=f" of parameters given as {form}")

@@ -242,39 +242,6 @@ def after_a_refusal(
 
 
 @probe
-def after_loading(
-    parameters: Arrays, others: Arrays, recipe: Recipe, gradients: list[Arrays], what: str
-) -> dict[str, dict[str, Arrays]]:
-    """Load a training that has made the first step, and do something to its directory before it goes on.
-
-    `what` is "saved again" by who has loaded it, "written over" with a training of `others`, or "removed".
-    Return the parameters and those after the other steps of who has loaded, and of who loads what it saved.
-    """
-    with folder() as directory:
-        run = directory / "run"
-        first, stranger = Training(parameters, recipe), Training(others, recipe)
-        first.walk(gradients[:1])
-        stranger.walk(gradients)
-        save(run, first, 1)
-        readers = {"who has loaded it": Training(others, recipe)}
-        load(run, readers["who has loaded it"])
-        if what == "saved again":
-            save(run, readers["who has loaded it"], 1)
-            readers["who loads what was saved again"] = Training(others, recipe)
-            load(run, readers["who loads what was saved again"])
-        elif what == "written over":
-            save(run, stranger, 3)
-        else:
-            shutil.rmtree(run)
-        found = {}
-        for who, reader in readers.items():
-            loaded = reader.parameters()
-            reader.walk(gradients[1:])
-            found[who] = {"loaded": loaded, "later": reader.parameters()}
-        return found
-
-
-@probe
 def load_into_another(
     parameters: Arrays, others: Arrays, recipe: Recipe, gradients: list[Arrays], there: str
 ) -> dict[str, Any]:

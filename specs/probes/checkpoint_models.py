@@ -1,7 +1,8 @@
-"""Checkpoints of models whose parameters are not all float32, each alone, and in the usual order."""
+"""Checkpoints of models of unusual makes, and of directories to which something happens afterwards."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 
 from specs.probes.checkpoint import folder, load, save
 from specs.probes.registry import probe
-from specs.probes.training_state import Arrays, Training, Tree
+from specs.probes.training_state import Arrays, Recipe, Training, Tree
 from specs.probes.values import dtype_name, values
 
 DTYPES = [torch.bfloat16, torch.float32, torch.float16, torch.float64]
@@ -40,6 +41,39 @@ def came_back(make: str, parameters: Arrays, other_parameters: Arrays) -> dict[s
             "uninterrupted": first.held(),
             "resumed": second.held(),
         }
+
+
+@probe
+def after_loading(
+    parameters: Arrays, others: Arrays, recipe: Recipe, gradients: list[Arrays], what: str
+) -> dict[str, dict[str, Arrays]]:
+    """Load a training that has made the first step, and do something to its directory before it goes on.
+
+    `what` is "saved again" by who has loaded it, "written over" with a training of `others`, or "removed".
+    Return the parameters and those after the other steps of who has loaded, and of who loads what it saved.
+    """
+    with folder() as directory:
+        run = directory / "run"
+        first, stranger = Training(parameters, recipe), Training(others, recipe)
+        first.walk(gradients[:1])
+        stranger.walk(gradients)
+        save(run, first, 1)
+        readers = {"who has loaded it": Training(others, recipe)}
+        load(run, readers["who has loaded it"])
+        if what == "saved again":
+            save(run, readers["who has loaded it"], 1)
+            readers["who loads what was saved again"] = Training(others, recipe)
+            load(run, readers["who loads what was saved again"])
+        elif what == "written over":
+            save(run, stranger, 3)
+        else:
+            shutil.rmtree(run)
+        found = {}
+        for who, reader in readers.items():
+            loaded = reader.parameters()
+            reader.walk(gradients[1:])
+            found[who] = {"loaded": loaded, "later": reader.parameters()}
+        return found
 
 
 class Odd(Training):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -166,38 +166,6 @@ def by_closure(
 
 
 @probe
-def by_hooks(
-    kind: str, starts: list[Array], gradients: Gradients, options: dict[str, Any], removed: int
-) -> dict[str, Any]:
-    """Return every parameter after each step with hooks, and of each call of these [when, what had moved].
-
-    What had moved is whether a parameter had since the step before. From step `removed` on the hooks are no
-    longer registered.
-    """
-    with usual_defaults():
-        parameters = made(starts)
-        optimizer = optimizer_of(kind, parameters, options, None)
-        found, calls = [], []
-        before = seen(parameters)
-
-        def note(when: str) -> None:
-            moved = any(not np.array_equal(*pair) for pair in zip(seen(parameters), before, strict=True))
-            calls.append([when, moved])
-
-        hooks = [
-            optimizer.register_step_pre_hook(lambda *_: note("before")),
-            optimizer.register_step_post_hook(lambda *_: note("after")),
-        ]
-        for number, now in enumerate(gradients):
-            if number == removed:
-                for hook in hooks:
-                    hook.remove()
-            found += walk(optimizer, parameters, [now], None)
-            before = found[-1]
-        return {"path": found, "calls": calls}
-
-
-@probe
 def side_by_side(
     kind: str, starts: list[Array], gradients: list[Gradients], options: list[dict[str, Any]]
 ) -> list[list[list[Array]]]:
@@ -252,35 +220,6 @@ def builds(kind: str, starts: list[Array], groups: list[Group] | None = None) ->
     """Make an optimizer; return "accepted" if nothing was raised."""
     optimizer_of(kind, made(starts), {}, groups)
     return "accepted"
-
-
-@probe
-def given_as(kind: str, starts: list[Array], gradients: Gradients, options: dict[str, Any], form: str) -> Any:
-    """Return every parameter after each step of an optimizer that is given them in this form, see `FORMS`."""
-    with usual_defaults():
-        parameters = made(starts)
-        make = getattr(imported("nanochat.optim"), kind)
-        if form == "added later":
-            optimizer = make(parameters[:1], **plain_options(options))
-            optimizer.add_param_group({"params": (each for each in parameters[1:])})
-        else:
-            optimizer = make(FORMS[form](parameters), **plain_options(options))
-        return walk(optimizer, parameters, gradients, None)
-
-
-FORMS: dict[str, Callable[[list[torch.nn.Parameter]], Any]] = {
-    "list": list,
-    "tuple": tuple,
-    "generator": iter,
-    "groups": lambda parameters: [{"params": parameters[:1]}, {"params": parameters[1:]}],
-    "groups of generators": lambda parameters: [
-        {"params": iter(parameters[:1])},
-        {"params": iter(parameters[1:])},
-    ],
-    "groups of one each": lambda parameters: [{"params": each} for each in parameters],
-    "generator of groups": lambda parameters: ({"params": [each]} for each in parameters),
-}
-"""What an optimizer of torch may be given as its parameters."""
 
 
 @probe

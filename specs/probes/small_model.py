@@ -88,6 +88,8 @@ class Recorder(torch.optim.SGD):
         for group in self.param_groups:
             group["initial_lr"] = group["lr"]
         self.steps: list[dict[str, Any]] = []
+        self.fails = False
+        """Whether its steps raise."""
 
     def take(self, model: SmallModel, name: str) -> None:
         """Hold another parameter from now on, in a group of its own."""
@@ -97,6 +99,8 @@ class Recorder(torch.optim.SGD):
 
     def step(self, closure: Any = None) -> Any:
         """Note what is seen, and make the step."""
+        if self.fails:
+            raise ArithmeticError("a value has become too large")
         gradients = {
             name: None if parameter.grad is None else values(parameter.grad, "a gradient")
             for name, group in zip(self.names, self.param_groups, strict=True)

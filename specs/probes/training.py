@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -90,6 +92,39 @@ def left_gradients(model: SmallModel, optimizers: list[Recorder]) -> list[str]:
         for name, parameter in model.named_parameters()
         if name in held and parameter.grad is not None and bool(parameter.grad.any())
     ]
+
+
+@probe
+def step_after_an_error(
+    weights: Arrays, groups: list[str], pairs: list[Pair], raising: str, grad_clip: float | None
+) -> dict[str, Any]:
+    """Return what a train step gives after one in which "batches", "model" or "optimizer" raised."""
+    train_step = imported("nanochat.train").train_step
+    model = SmallModel(weights)
+    optimizers = recorders(model, groups, 0.0)
+    batches = [tensors(pair) for pair in pairs]
+    bad = tensors((np.full((1, 2), model.vocabulary), np.zeros((1, 2), np.int64)))
+
+    def broken() -> Iterator[tuple[Tensor, Tensor]]:
+        yield from batches
+        if raising == "batches":
+            raise OSError("the batches cannot be read any further")
+        if raising == "model":
+            yield bad
+
+    optimizers[-1].fails = raising == "optimizer"
+    with contextlib.suppress(Exception):
+        train_step(model, optimizers, broken(), grad_clip)
+    optimizers[-1].fails = False
+    made = [len(optimizer.steps) for optimizer in optimizers]
+    loss, grad_norm = train_step(model, optimizers, batches, grad_clip)
+    return {
+        "steps": [{"loss": plain(loss)[0], "grad_norm": plain(grad_norm)[0]}],
+        "seen": [optimizer.steps[place:] for place, optimizer in zip(made, optimizers, strict=True)],
+        "weights": model.arrays(),
+        "trained": all(parameter.requires_grad for parameter in model.parameters()),
+        "recording": torch.is_grad_enabled(),
+    }
 
 
 @probe
@@ -276,62 +311,6 @@ def plain_entry(entry: Any) -> dict[str, Any]:
     wanted = ("loss", "grad_norm", "lr_multiplier", "validation_loss")
     numbers: dict[str, Any] = {name: float(entry[name]) for name in wanted if name in entry}
     return {"step": int(entry["step"]), **numbers}
-
-
-@probe
-def fit_in_turns(
-    weights: Arrays, groups: list[str], pairs: list[Pair], ends: list[int], options: dict[str, Any]
-) -> dict[str, Any]:
-    """Train to each of `ends` in turn, with batches of one generator.
-
-    Return the steps that each training reports, and the numbers of the batches that were taken after each;
-    "next" is that of the batch that comes then.
-    """
-    train_to = imported("nanochat.train").fit
-    model = SmallModel(weights)
-    optimizers = recorders(model, groups, 0.1)
-    taken: list[int] = []
-
-    def batches() -> Iterator[tuple[Tensor, Tensor]]:
-        for number, pair in enumerate(pairs):
-            taken.append(number)
-            yield tensors(pair)
-
-    stream, found, first = batches(), [], 0
-    for end in ends:
-        history = train_to(model, optimizers, stream, end, first_step=first, **options)
-        found.append({"steps": [int(entry["step"]) for entry in history], "taken": list(taken)})
-        first = end
-    following = next(stream, None)
-    return {"turns": found, "next": None if following is None else taken[-1]}
-
-
-@probe
-def fit_changing(
-    weights: Arrays, pairs: list[Pair], options: dict[str, Any], after: int, change: str
-) -> dict[str, Any]:
-    """Return the learning rates of the groups in each step of a training that `on_step` changes after one.
-
-    The initial rate of a group is doubled with "rate", and with "group" there is one more, of the same rate.
-    """
-    model = SmallModel(weights)
-    (recorder,) = recorders(model, ["wte,gain"], 0.1)
-
-    def on_step(entry: dict[str, Any]) -> None:
-        if entry["step"] == after:
-            if change == "rate":
-                recorder.param_groups[-1]["initial_lr"] *= 2
-            else:
-                recorder.take(model, "head")
-                recorder.param_groups[-1]["initial_lr"] = 0.1
-
-    history = imported("nanochat.train").fit(
-        model, [recorder], [tensors(pair) for pair in pairs], len(pairs), on_step=on_step, **options
-    )
-    return {
-        "rates": [step["lr"] for step in recorder.steps],
-        "multipliers": [float(entry["lr_multiplier"]) for entry in history],
-    }
 
 
 @probe
