@@ -140,9 +140,9 @@ def test_a_step_is_of_what_its_optimizers_hold(
 def test_a_step_that_fails_leaves_all_usable(
     probe: Probe, seed: int, raising: str, share: float | None
 ) -> None:
-    """A step that an error of the batches, the model or an optimizer ends leaves all usable: the next is right.
+    """A step that an error of the batches, the model or an optimizer ends leaves all usable.
 
-    Kills: hooks that are left on the parameters, gradients or counts kept for the next step, gradients
+    The next step is right. Kills: hooks that are left on the parameters, gradients or counts kept, gradients
     switched off.
     """
     weights = training_draws.weights(seed)

@@ -13,7 +13,6 @@ from specs import optimizer_paths as paths
 from specs.compare import as_numbers, expect_close, expect_raised
 from specs.law import law
 from specs.optimizer_paths import expect_paths, matrices
-from specs.outcomes import SubmissionRaised
 from specs.probe import Probe
 from specs.strategies import seeds
 
@@ -175,28 +174,6 @@ def test_muon_survives_degenerate_gradients(
     expect_paths(
         "Muon", got, begins, given, [[{}] * 3], what=f" with a gradient that is {what}", rounding=rounding
     )
-
-
-@law(
-    examples=6,
-    cases=[{"seed": 0, "shape": (4, 3), "nesterov": True}],
-    seed=seeds,
-    shape=matrices,
-    nesterov=st.booleans(),
-)
-def test_no_iterations_leave_the_smoothed_gradient(
-    probe: Probe, seed: int, shape: tuple[int, int], nesterov: bool
-) -> None:
-    """With `ns_steps=0` a matrix moves by the smoothed gradient over its norm; or that is refused.
-
-    Kills: a zero that is taken for nothing given.
-    """
-    begins = paths.starts(seed, [shape])
-    given = paths.gradients(seed, [shape], 3)
-    options = {"lr": 0.1, "nesterov": nesterov, "ns_steps": 0}
-    got = probe.attempt("optimizers.path", kind="Muon", starts=begins, gradients=given, options=options)
-    if not isinstance(got, SubmissionRaised):
-        expect_paths("Muon", got, begins, given, [[options] * 3], what=" without iterations")
 
 
 @law(examples=4, seed=seeds, steps=st.integers(2, 4))
