@@ -39,9 +39,9 @@ NAMES = [
 
 MODELS: dict[str, tuple[str, dict[str, tuple[int, ...]]]] = {
     "whose names others begin or end with": ("as they are", dict.fromkeys(NAMES, (3, 2))),
-    "with a number alone and an empty parameter": (
+    "with a parameter that is a single number": (
         "as they are",
-        PLAIN | {"scale": (), "none.weight": (0, 3)},
+        PLAIN | {"scale": ()},
     ),
     "in several dtypes": ("other dtypes", PLAIN),
     "two of whose parameters are one": ("tied", PLAIN),

@@ -276,7 +276,7 @@ def test_its_arguments_have_names_order_and_defaults(probe: Probe, step: int, nu
     full = [step, num_steps, 0.3, 0.5, 0.1]
     named = {"step": step, **shape(num_steps, 0.3, 0.5, 0.1)}
     defaults = {"step": step, **shape(num_steps, 0.0, 0.2, 0.0)}
-    whole = [
+    whole: list[tuple[list[Any], dict[str, Any]]] = [
         ([step, num_steps, *ratios], {"step": step, **shape(num_steps, *ratios)})
         for ratios in ((0, 1, 0), (1, 0, 1), (0, 0, 0), (0, 1, 1))
     ]

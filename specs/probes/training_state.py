@@ -27,7 +27,7 @@ class Noting(torch.optim.Optimizer):
         super().__init__(params, {"lr": lr, "steps": 0})
 
     @torch.no_grad()
-    def step(self, _: Any = None) -> None:
+    def step(self, closure: Any = None) -> Any:
         """Move each parameter by its gradient, the further the more steps it has made."""
         for group in self.param_groups:
             group["steps"] += 1
@@ -40,6 +40,7 @@ class Noting(torch.optim.Optimizer):
                 state.update(count=state["count"] + 1, pace=state["pace"] / 1.1, odd=not state["odd"])
                 size = state["pace"] * (1 + state["count"]) * (1.5 if state["odd"] else 1.0)
                 parameter.sub_(parameter.grad, alpha=group["lr"] * size / group["steps"])
+        return closure
 
 
 # See specs/probes/small_model.py.
