@@ -174,14 +174,12 @@ def test_rates_are_those_of_the_groups_of_the_step(
         change=change,
     )
     expect_equal(len(got["rates"]), num_steps, "the steps made")
-    for step, (rates, multiplier) in enumerate(zip(got["rates"], got["multipliers"], strict=True)):
-        initial = [0.1, 0.1]
-        if step > after:
-            initial = [0.1, 0.2] if change == "rate" else [0.1, 0.1, 0.1]
+    for step, (rates, want) in enumerate(zip(got["rates"], got["own"], strict=True)):
         expect_close(
             np.array(rates),
-            np.array(initial) * multiplier,
+            np.array(want),
             SCHEDULE,
-            f"the rates of step {step}, after `on_step` of step {after} has changed a {change}",
+            f"the rates of step {step}, after `on_step` of step {after} has changed a {change}, "
+            "compared with those of set_learning_rates",
             ("group",),
         )

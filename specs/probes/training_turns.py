@@ -9,7 +9,7 @@ from torch import Tensor
 
 from specs.probes.loading import imported
 from specs.probes.registry import probe
-from specs.probes.small_model import Arrays, Pair, SmallModel, recorders, tensors
+from specs.probes.small_model import Arrays, Pair, Recorder, SmallModel, recorders, tensors
 
 
 @probe
@@ -47,22 +47,30 @@ def fit_changing(
     """Return the learning rates of the groups in each step of a training that `on_step` changes after one.
 
     The initial rate of a group is doubled with "rate", and with "group" there is one more, of the same rate.
+    "own" are the rates that `set_learning_rates` itself gives such groups.
     """
-    model = SmallModel(weights)
+    train, model = imported("nanochat.train"), SmallModel(weights)
     (recorder,) = recorders(model, ["wte,gain"], 0.1)
+    (other,) = recorders(model, ["wte,gain"], 0.1)
+
+    def changed(optimizer: Recorder) -> None:
+        if change == "rate":
+            optimizer.param_groups[-1]["initial_lr"] *= 2
+        else:
+            optimizer.take(model, "head")
+            optimizer.param_groups[-1]["initial_lr"] = 0.1
 
     def on_step(entry: dict[str, Any]) -> None:
         if entry["step"] == after:
-            if change == "rate":
-                recorder.param_groups[-1]["initial_lr"] *= 2
-            else:
-                recorder.take(model, "head")
-                recorder.param_groups[-1]["initial_lr"] = 0.1
+            changed(recorder)
 
-    history = imported("nanochat.train").fit(
+    history = train.fit(
         model, [recorder], [tensors(pair) for pair in pairs], len(pairs), on_step=on_step, **options
     )
-    return {
-        "rates": [step["lr"] for step in recorder.steps],
-        "multipliers": [float(entry["lr_multiplier"]) for entry in history],
-    }
+    own = []
+    for step, entry in enumerate(history):
+        if step == after + 1:
+            changed(other)
+        train.set_learning_rates([other], float(entry["lr_multiplier"]))
+        own.append([float(group["lr"]) for group in other.param_groups])
+    return {"rates": [step["lr"] for step in recorder.steps], "own": own}
