@@ -15,7 +15,7 @@ from specs.oracles import training
 from specs.probe import Probe
 from specs.strategies import seeds
 from specs.tolerances import STEP_GRADIENT
-from specs.training_draws import ALL
+from specs.training_draws import ALL, SEVERAL
 
 CRITERION = "accumulation"
 
@@ -125,3 +125,46 @@ def test_a_step_is_of_what_its_optimizers_hold(
             want = gradients[name] * (1.0 if limit is None else limit / norm)
             expect(gradient is not None, f"{name} has no gradient {what}")
             expect_close(gradient, want, STEP_GRADIENT, f"the gradient of {name} {what}")
+
+
+@law(
+    examples=6,
+    cases=[
+        {"seed": 0, "raising": raising, "share": share}
+        for raising, share in (("batches", None), ("model", 0.5), ("optimizer", None))
+    ],
+    seed=seeds,
+    raising=st.sampled_from(["batches", "model", "optimizer"]),
+    share=st.sampled_from([None, 0.5]),
+)
+def test_a_step_that_fails_leaves_all_usable(
+    probe: Probe, seed: int, raising: str, share: float | None
+) -> None:
+    """A step that an error of the batches, the model or an optimizer ends leaves all usable.
+
+    The next step is right. Kills: hooks that are left on the parameters, gradients or counts kept, gradients
+    switched off.
+    """
+    weights = training_draws.weights(seed)
+    batches = training_draws.of_sizes(seed, [(2, 3, 4), (1, 4, 3)])
+    gradients = training.gradients(weights, batches)
+    norm = training.norm(gradients)
+    limit = None if share is None else share * norm
+    got = probe(
+        "training.step_after_an_error",
+        weights=weights,
+        groups=SEVERAL,
+        pairs=batches,
+        raising=raising,
+        grad_clip=limit,
+    )
+    what = f"of a step after one that an error of the {raising} ended"
+    held = [name for names in SEVERAL for name in names.split(",")]
+    norm = training.norm(gradients, held)
+    expect_gradients(got, gradients, what, factor=1.0 if limit is None else min(1.0, limit / norm))
+    expect_loss(got["steps"][0]["loss"], training.mean_loss(weights, batches), what)
+    expect_close(
+        np.array([got["steps"][0]["grad_norm"]]), np.array([norm]), STEP_GRADIENT, f"the norm {what}"
+    )
+    expect(got["trained"], f"parameters are no longer trained at the end {what}")
+    expect(got["recording"], f"gradients are no longer recorded at the end {what}")

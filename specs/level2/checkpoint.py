@@ -60,9 +60,15 @@ RECIPES: dict[str, list[dict[str, Any]]] = {
         {"kind": "adagrad", "groups": [{"members": ["embedding.weight"], "lr": 0.1}]},
         {"kind": "adamw", "groups": [{"members": ["blocks.0.first.bias"], "lr": 0.1, "amsgrad": True}]},
     ],
+    "plain values": [
+        {
+            "kind": "noting",
+            "groups": [{"members": ["embedding.weight"], "lr": 0.1}, {"members": ["gain"], "lr": 0.02}],
+        }
+    ],
 }
 """Optimizers of torch: one or more, with one group or more, each with another kind of memory; and several of
-one class, two of them for parameters of one shape."""
+one class, two of them for parameters of one shape. The last remembers no tensor, but numbers."""
 
 recipes = st.sampled_from(list(RECIPES))
 
@@ -90,6 +96,7 @@ data_states = st.one_of(st.none(), st.dictionaries(st.text("abc", max_size=4), p
         {"seed": 2, "recipe": "two", "before": 0, "after": 3},
         {"seed": 3, "recipe": "others", "before": 3, "after": 2},
         {"seed": 4, "recipe": "alike", "before": 2, "after": 1},
+        {"seed": 5, "recipe": "plain values", "before": 3, "after": 2},
     ],
     seed=seeds,
     recipe=recipes,
@@ -101,8 +108,8 @@ def test_training_goes_on_as_if_never_stopped(
 ) -> None:
     """Training that is interrupted, saved, loaded and continued ends at the same parameters, bit for bit.
 
-    Kills: what an optimizer remembers is lost or rounded, the second optimizer is forgotten, one of two of a
-    class, the count of steps begins anew.
+    Kills: what an optimizer remembers is lost or rounded, all of it but tensors is, the second optimizer is
+    forgotten, one of two of a class, the count of steps begins anew.
     """
     check_resumed(probe, seed, recipe, before, after, stepped=0)
 
@@ -215,13 +222,25 @@ def test_parameters_come_back(probe: Probe, seed: int, recipe: str, before: int,
         {"saves": [{"step": 0, "data_state": None}], "nested": "a/b/c", "named": True},
         {"saves": [{"step": 5, "data_state": {"x": 1}}, {"step": 6, "data_state": None}], "nested": "run"}
         | {"named": True},
+        *(
+            {
+                "saves": [{"step": step, "data_state": None} for step in steps],
+                "nested": nested,
+                "named": False,
+            }
+            for steps, nested in (
+                ((9, 10), "lr[0.1] *?"),
+                ((10, 9), "~/$HOME/%s {step}.pt"),
+                ((99, 100, 7), ".step=10/-"),
+            )
+        ),
     ],
     saves=st.lists(
         st.fixed_dictionaries({"step": st.integers(0, 10**12), "data_state": data_states}),
         min_size=1,
         max_size=3,
     ),
-    nested=st.sampled_from(["run", "a/b/c", "with space/ü"]),
+    nested=st.sampled_from(["run", "a/b/c", "with space/ü", "[1]"]),
     named=st.booleans(),
 )
 def test_step_and_data_state_come_back(
@@ -231,7 +250,8 @@ def test_step_and_data_state_come_back(
 
     The directory is made, with those above it, and may be a `str` or a `Path`. With `named`, arguments are
     given by their names.
-    Kills: a step off by one, a state turned into text, what was saved first, an empty state taken for none.
+    Kills: a step off by one, a state turned into text, what was saved first or has the highest step, an empty
+    state taken for none, a directory's name that is read as a pattern, a variable or a format.
     """
     got = probe(
         "checkpoint.returned",
@@ -426,7 +446,7 @@ def gradients(
             if name != "frozen.weight"
         }
         if step == 0:
-            del now["gain"]
+            now.pop("gain", None)
         found.append(now)
     return found
 

@@ -32,6 +32,7 @@ OTHER_OPTIONS: dict[str, dict[str, Any]] = {
     "sgd": {"momentum": 0.4, "weight_decay": 0.1},
     "rmsprop": {"momentum": 0.2, "alpha": 0.5},
     "adagrad": {"weight_decay": 0.2},
+    "noting": {"steps": 5},
 }
 
 
@@ -125,8 +126,8 @@ def test_parameters_go_by_their_names(probe: Probe, seed: int, recipe: str, befo
 def test_a_refused_load_spoils_nothing(probe: Probe, seed: int, recipe: str, refused: str) -> None:
     """After a load that raised, a checkpoint can be loaded into the same model and optimizers as into others.
 
-    The model's mode and what is frozen are as before. Kills: a model put aside and not back, optimizers that
-    are emptied before the checkpoint has been read.
+    The model's mode, what is frozen and the settings that all share are as before. Kills: a model put aside
+    and not back, optimizers that are emptied before the checkpoint has been read, a working folder left.
     """
     given = gradients(seed, 3)
     got = probe(
@@ -145,14 +146,55 @@ def test_a_refused_load_spoils_nothing(probe: Probe, seed: int, recipe: str, ref
     expect_parameters(got["later"], later, "after steps that follow such a load")
 
 
+@law(
+    examples=10,
+    cases=[
+        {"seed": 0, "recipe": recipe, "what": what}
+        for recipe in ("AdamW", "momentum")
+        for what in ("saved again", "written over", "removed")
+    ],
+    seed=seeds,
+    recipe=recipes,
+    what=st.sampled_from(["saved again", "written over", "removed"]),
+)
+def test_what_was_loaded_stays(probe: Probe, seed: int, recipe: str, what: str) -> None:
+    """What was loaded stays, whatever becomes of the directory: it is saved there again, or others are.
+
+    Kills: files that are mapped and written over, values read when they are first used.
+    """
+    given = gradients(seed, 3)
+    got = probe(
+        "checkpoint_models.after_loading",
+        parameters=parameters(seed),
+        others=parameters(seed + 1),
+        recipe=RECIPES[recipe],
+        gradients=given,
+        what=what,
+    )
+    saved, later = probe(
+        "checkpoint.straight",
+        parameters=parameters(seed),
+        recipe=RECIPES[recipe],
+        walks=[given[:1], given[1:]],
+    )
+    for who, found in got.items():
+        expect_parameters(found["loaded"], saved, f"of {who}, where the directory was {what}")
+        expect_parameters(found["later"], later, f"of {who} after further steps, where it was {what}")
+
+
 @law(examples=1, cases=[{"seed": 0}], seed=seeds)
 def test_checkpoints_change_no_setting(probe: Probe, seed: int) -> None:
     """Saving and loading change no setting that all of the process share, the working folder among them.
 
-    They work in any thread. Kills: a checkpoint written by going to its folder, a seed, warning filters that
-    are set for good, signals held back while a file is written.
+    They work in any thread, and change none either where they raise. Kills: a checkpoint written by going to
+    its folder, a seed, warning filters that are set for good, signals held back while a file is written.
     """
-    expect_no_setting_changed(probe, seed, ["save_checkpoint", "load_checkpoint"])
+    raising = [
+        "save_checkpoint where a file is",
+        "load_checkpoint from an empty directory",
+        "load_checkpoint from nowhere",
+    ]
+    expect_no_setting_changed(probe, seed, ["save_checkpoint", "load_checkpoint", *raising])
 
 
 def with_other_values(recipe: list[dict[str, Any]]) -> list[dict[str, Any]]:

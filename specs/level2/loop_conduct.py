@@ -9,11 +9,11 @@ from specs import training_draws
 from specs.compare import expect, expect_close, expect_equal
 from specs.imports import expect_import_without_traces
 from specs.law import law
-from specs.level2.loop import PLAIN, fit
+from specs.level2.loop import PLAIN, fit, stream
 from specs.oracles import training
 from specs.probe import Probe
 from specs.strategies import seeds
-from specs.tolerances import TRAINING_LOSS
+from specs.tolerances import SCHEDULE, TRAINING_LOSS
 from specs.training_draws import ALL, VOCABULARY
 
 CRITERION = "loop"
@@ -31,16 +31,17 @@ def test_importing_training_changes_nothing(probe: Probe) -> None:
 
 @law(examples=2, cases=[{"seed": 0}], seed=seeds)
 def test_training_changes_no_setting(probe: Probe, seed: int) -> None:
-    """Training and evaluation change no setting that all of the process share, and work in any thread.
+    """Training and evaluation change no setting that all share, also if they raise, and work in any thread.
 
     Kills: a seed, a number of threads, a default dtype, warning filters or handlers of signals that are set
-    for good, handlers that are set while training runs, which no other thread can do.
+    for good, handlers that are set while training runs, which no other thread can do, a setting that is put
+    back at the end and not after an error.
     """
-    expect_no_setting_changed(
-        probe,
-        seed,
-        ["lr_multiplier", "set_learning_rates", "train_step", "evaluate", "evaluate_bits_per_byte", "fit"],
-    )
+    names = ["lr_multiplier", "set_learning_rates", "train_step", "evaluate", "evaluate_bits_per_byte", "fit"]
+    measured = ("train_step", "evaluate", "evaluate_bits_per_byte", "fit")
+    raising = [f"{name} of batches that raise" for name in measured]
+    raising += ["lr_multiplier of a step below 0", "fit whose on_step raises"]
+    expect_no_setting_changed(probe, seed, names + raising)
 
 
 def expect_no_setting_changed(probe: Probe, seed: int, names: list[str]) -> None:
@@ -114,3 +115,71 @@ def test_a_long_training_makes_all_of_its_steps(probe: Probe, seed: int, num_ste
     expect_equal([entry["step"] for entry in got["history"]], list(range(num_steps)), "the steps reported")
     rows = sum(len(each["inputs"]) for each in got["passes"] if each["gradient"])
     expect_equal(rows, 2 * num_steps, f"the rows trained on in {num_steps} steps of two batches of one row")
+
+
+@law(
+    examples=4,
+    cases=[{"seed": 0, "ends": [2, 2, 5], "accumulation": 1}],
+    seed=seeds,
+    ends=st.lists(st.integers(0, 6), min_size=2, max_size=4).map(sorted),
+    accumulation=st.integers(1, 2),
+)
+def test_what_is_left_of_the_batches_stays(
+    probe: Probe, seed: int, ends: list[int], accumulation: int
+) -> None:
+    """A training that goes on with the same iterator goes on with the batch behind the last that was taken.
+
+    Kills: the caller's generator closed at the end, a batch looked at before it is known that it is needed.
+    """
+    got = probe(
+        "training_turns.fit_in_turns",
+        weights=training_draws.weights(seed),
+        groups=ALL,
+        pairs=stream(seed, ends[-1] * accumulation + 1),
+        ends=ends,
+        options={**PLAIN, "accumulation": accumulation},
+    )
+    what = f"of trainings to the steps {ends} in turn, of {accumulation} batches of one generator each"
+    for first, end, turn in zip([0, *ends], ends, got["turns"], strict=False):
+        expect_equal(turn["steps"], list(range(first, end)), f"the steps from {first} on {what}")
+        expect_equal(
+            turn["taken"], list(range(end * accumulation)), f"the batches taken by step {end} {what}"
+        )
+    expect_equal(got["next"], ends[-1] * accumulation, f"the batch that comes after the last {what}")
+
+
+@law(
+    examples=4,
+    cases=[{"seed": 0, "num_steps": 5, "after": 1, "change": change} for change in ("group", "rate")],
+    seed=seeds,
+    num_steps=st.integers(4, 6),
+    after=st.integers(0, 2),
+    change=st.sampled_from(["group", "rate"]),
+)
+def test_rates_are_those_of_the_groups_of_the_step(
+    probe: Probe, seed: int, num_steps: int, after: int, change: str
+) -> None:
+    """A step sets the rates of the groups that there are then, from the initial rates that they have then.
+
+    Here `on_step` adds a group or changes an initial rate. Kills: groups and rates noted when training
+    begins.
+    """
+    options = {"warmup_ratio": 0.2, "warmdown_ratio": 0.5, "final_lr_frac": 0.1}
+    got = probe(
+        "training_turns.fit_changing",
+        weights=training_draws.weights(seed),
+        pairs=stream(seed, num_steps),
+        options=options,
+        after=after,
+        change=change,
+    )
+    expect_equal(len(got["rates"]), num_steps, "the steps made")
+    for step, (rates, want) in enumerate(zip(got["rates"], got["own"], strict=True)):
+        expect_close(
+            np.array(rates),
+            np.array(want),
+            SCHEDULE,
+            f"the rates of step {step}, after `on_step` of step {after} has changed a {change}, "
+            "compared with those of set_learning_rates",
+            ("group",),
+        )

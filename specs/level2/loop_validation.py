@@ -147,7 +147,7 @@ def test_steps_train_and_validation_does_not(
     for each in got["passes"]:
         is_validation = any(begins(row, one) for row in each["inputs"] for one in of_validation)
         expect(
-            each["training"] is not is_validation,
+            each["training"] is (not is_validation),
             f"a forward pass on a batch of {'validation' if is_validation else 'training'} ran in "
             f"{'training' if each['training'] else 'eval'} mode",
         )

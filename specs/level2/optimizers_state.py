@@ -87,6 +87,43 @@ def test_the_learning_rate_is_read_at_each_step(
     expect_paths(kind, got, begins, given, options)
 
 
+CHANGES: dict[str, list[dict[str, Any]]] = {
+    "AdamW": [
+        {"lr": 0.01, "betas": (0.6, 0.7), "eps": 1e-8, "weight_decay": 0.3},
+        {"lr": 0.1, "betas": (0.3, 0.4), "eps": 1e-2, "weight_decay": 0.0},
+        {"lr": 0.03, "betas": (0.5, 0.6), "eps": 1e-4, "weight_decay": 1.0},
+    ],
+    "Muon": OPTIONS["Muon"],
+}
+BEFORE = {"AdamW": 60, "Muon": 1}
+"""Steps before the first change. So many for AdamW that its averages are whole: by powers of which betas they
+are corrected before is free."""
+
+
+@law(
+    examples=4,
+    cases=[{"seed": 0, "kind": kind, "steps": 4, "first": 0} for kind in OPTIONS],
+    seed=seeds,
+    kind=kinds,
+    steps=st.integers(3, 5),
+    first=st.integers(0, 2),
+)
+def test_the_values_of_a_group_are_read_at_each_step(
+    probe: Probe, seed: int, kind: str, steps: int, first: int
+) -> None:
+    """Any value of a group that is changed between steps, betas or momentum too, holds from the next step on.
+
+    Each of the last steps has others than the one before, as a schedule of the momentum makes them.
+    Kills: values kept from the constructor or the first step.
+    """
+    count = BEFORE[kind] + steps
+    begins = paths.starts(seed, MATRICES[:3])
+    given = paths.gradients(seed, MATRICES[:3], count, scale=0.05)
+    each = [CHANGES[kind][(first + max(0, step - BEFORE[kind] + 1)) % 3] for step in range(count)]
+    got = probe("optimizers.path", kind=kind, starts=begins, gradients=given, options=each[0], settings=each)
+    expect_paths(kind, got, begins, given, [each] * 3, what=" with values that change between steps")
+
+
 @law(
     examples=6,
     cases=[
@@ -166,10 +203,13 @@ def test_a_missing_gradient_is_no_step(probe: Probe, seed: int, kind: str, missi
 
 @law(
     examples=20,
-    cases=[{"seed": 0, "kind": "AdamW", "before": 3, "after": 2, "grouped": True}],
+    cases=[
+        {"seed": 0, "kind": "AdamW", "before": 3, "after": 2, "grouped": True},
+        *({"seed": 0, "kind": kind, "before": 0, "after": 2, "grouped": False} for kind in OPTIONS),
+    ],
     seed=seeds,
     kind=kinds,
-    before=st.integers(1, 5),
+    before=st.integers(0, 5),
     after=st.integers(1, 4),
     grouped=st.booleans(),
 )
@@ -178,12 +218,14 @@ def test_a_loaded_state_goes_on_where_it_was(
 ) -> None:
     """An optimizer that is given the state of another goes on as that one would, whatever it was before.
 
-    Its options were others, and it had made steps of its own.
-    Kills: averages or the count of steps kept elsewhere than in the state, options not carried over, a state
-    that is added to what there is.
+    Its options were others, and it had made steps of its own; the other may have made none, or none yet with
+    the last parameter. Kills: averages or the count of steps kept elsewhere than in the state, options not
+    carried over, a state that is added to what there is.
     """
     begins = paths.starts(seed, MATRICES)
-    given = paths.gradients(seed, MATRICES, before + after)
+    given: paths.Gradients = [[*now] for now in paths.gradients(seed, MATRICES, before + after)]
+    for now in given[:before]:
+        now[-1] = None
     first, second, base = OPTIONS[kind]
     groups = [{"members": [0, 1]} | first, {"members": [3, 2], "lr": 0.5}] if grouped else None
     got = probe(

@@ -1,4 +1,4 @@
-"""What both optimizers can do because any optimizer of torch can: take another group, and call a closure."""
+"""What both optimizers can do because any optimizer of torch can: take a group, call a closure, and hooks."""
 
 from __future__ import annotations
 
@@ -69,3 +69,60 @@ def test_a_step_may_have_a_closure(probe: Probe, seed: int, kind: str, steps: in
     expect_equal(got["calls"], [1] * steps, f"how often {kind} called the closure of each step")
     expect_equal(got["answers"], [1.5 + step for step in range(steps)], f"what the steps of {kind} returned")
     expect(not got["moved"], f"{kind} moved a parameter before it called the closure")
+
+
+@law(
+    examples=3,
+    cases=[{"seed": 0, "kind": kind, "steps": 2, "removed": 2} for kind in OPTIONS],
+    seed=seeds,
+    kind=kinds,
+    steps=st.integers(2, 4),
+    removed=st.integers(1, 3),
+)
+def test_a_step_calls_its_hooks(probe: Probe, seed: int, kind: str, steps: int, removed: int) -> None:
+    """What was registered to be called before and after a step is, until it is removed, and once each step.
+
+    As `register_step_pre_hook` and `register_step_post_hook` of torch's optimizers say.
+    Kills: a step that goes around what torch puts before and behind it.
+    """
+    begins = paths.starts(seed, MATRICES)
+    given = paths.gradients(seed, MATRICES, steps)
+    options = OPTIONS[kind][0]
+    got = probe(
+        "optimizers_torch.by_hooks",
+        kind=kind,
+        starts=begins,
+        gradients=given,
+        options=options,
+        removed=removed,
+    )
+    expect_paths(kind, got["path"], begins, given, [[options] * steps] * 4, what=" with hooks")
+    want = [["before", False], ["after", True]] * min(removed, steps)
+    expect_equal(got["calls"], want, f"the hooks called in {steps} steps of {kind}, and whether it had moved")
+
+
+FORMS = [
+    *("list", "tuple", "generator", "groups", "groups of generators", "groups of one each"),
+    *("generator of groups", "added later"),
+]
+
+
+@law(
+    examples=16,
+    cases=[{"seed": 0, "kind": kind, "form": form} for kind in OPTIONS for form in FORMS],
+    seed=seeds,
+    kind=kinds,
+    form=st.sampled_from(FORMS),
+)
+def test_parameters_may_come_in_any_form(probe: Probe, seed: int, kind: str, form: str) -> None:
+    """Parameters and groups may come as a list or from a generator, and a group may be of one parameter.
+
+    Kills: a generator that a look at it leaves empty, so that nothing is trained; groups counted or indexed.
+    """
+    begins = paths.starts(seed, MATRICES)
+    given = paths.gradients(seed, MATRICES, 2)
+    options = OPTIONS[kind][0]
+    got = probe(
+        "optimizers_torch.given_as", kind=kind, starts=begins, gradients=given, options=options, form=form
+    )
+    expect_paths(kind, got, begins, given, [[options] * 2] * 4, what=f" of parameters given as {form}")

@@ -270,13 +270,17 @@ def test_it_depends_on_its_arguments_alone(probe: Probe, arguments: Shape, order
 def test_its_arguments_have_names_order_and_defaults(probe: Probe, step: int, num_steps: int) -> None:
     """The arguments may be given in order or by name; the defaults are no warm-up and 0.2 of warm-down to 0.
 
-    It is a float everywhere, and touches no random generator. Kills: other defaults, ratios in another order,
-    an integer on the plateau.
+    It is a float everywhere, for whole numbers too, and touches no random generator. Kills: other defaults,
+    ratios in another order, an integer on the plateau, the final fraction as it was given.
     """
     full = [step, num_steps, 0.3, 0.5, 0.1]
     named = {"step": step, **shape(num_steps, 0.3, 0.5, 0.1)}
     defaults = {"step": step, **shape(num_steps, 0.0, 0.2, 0.0)}
-    for positional, keywords in ((full, named), (full[:2], defaults)):
+    whole: list[tuple[list[Any], dict[str, Any]]] = [
+        ([step, num_steps, *ratios], {"step": step, **shape(num_steps, *ratios)})
+        for ratios in ((0, 1, 0), (1, 0, 1), (0, 0, 0), (0, 1, 1))
+    ]
+    for positional, keywords in ((full, named), (full[:2], defaults), *whole):
         got = probe("training.multiplier_forms", positional=positional, named=keywords)
         expect_close(
             np.array(got["values"][:1]),
@@ -295,6 +299,13 @@ def test_its_arguments_have_names_order_and_defaults(probe: Probe, step: int, nu
         {"step": 3, "warmup": -0.1, "warmdown": 0.2},
         {"step": 3, "warmup": 0.0, "warmdown": -0.5},
         {"step": -1, "warmup": 0.1, "warmdown": 0.2},
+        # Where a ramp has no step, and behind the end.
+        *({"step": -1, "warmup": warmup, "warmdown": 0.0} for warmup in (0.0, 1.0)),
+        {"step": -7, "warmup": 0.0, "warmdown": 1.0},
+        {"step": 3, "warmup": -0.01, "warmdown": 0.2},
+        {"step": 3, "warmup": 0.0, "warmdown": -0.01},
+        {"step": 25, "warmup": 0.7, "warmdown": 0.6},
+        {"step": 25, "warmup": 0.0, "warmdown": -0.01},
     ],
     step=st.integers(0, 9),
     warmup=st.sampled_from([0.9, 1.5]),
@@ -303,7 +314,8 @@ def test_its_arguments_have_names_order_and_defaults(probe: Probe, step: int, nu
 def test_impossible_schedules_are_refused(probe: Probe, step: int, warmup: float, warmdown: float) -> None:
     """Ratios of more than 1 together, ratios below 0 and a negative step are a ValueError; 1 together is not.
 
-    Kills: arguments that are taken as they come, a message that does not say which is wrong.
+    Kills: arguments that are taken as they come, or looked at only where there is a ramp, a message that does
+    not say which is wrong.
     """
     arguments = {"step": step, **shape(10, warmup, warmdown, 0.0)}
     what = f"lr_multiplier of {arguments}"

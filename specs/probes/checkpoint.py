@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from specs.probes.files import contents, write
 from specs.probes.loading import imported
 from specs.probes.registry import probe
 from specs.probes.signatures import called
-from specs.probes.traces import random_states, torch_defaults, usual_defaults
+from specs.probes.traces import moved_random_states, random_states, torch_defaults, usual_defaults
 from specs.probes.training_state import Arrays, Recipe, Training
 
 FROZEN = "frozen.weight"
@@ -226,10 +227,13 @@ def after_a_refusal(
         reader.model.get_parameter(FROZEN).requires_grad_(False)
         reader.walk(gradients[:1])
         mode = reader.model.training
+        shared = moved_random_states(), torch_defaults(), os.getcwd()
         # Whether it raises is asked elsewhere.
         with suppress(Exception):
             load(directory / "bad", reader)
         changed = [] if reader.model.training == mode else ["the mode of the model"]
+        if (random_states(), torch_defaults(), os.getcwd()) != shared:
+            changed.append("settings, random states or the working folder, which all of the process share")
         changed += [] if frozen_of(reader) == [FROZEN] else ["which parameters are frozen"]
         load(directory / "good", reader)
         loaded = reader.parameters()

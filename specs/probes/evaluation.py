@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from specs.probes.loading import imported
 from specs.probes.registry import probe
+from specs.probes.setting import torch_device
 from specs.probes.signatures import called
 from specs.probes.small_model import Arrays, Counted, Pair, SmallModel, plain, tensors
 from specs.probes.traces import moved_random_states, random_states
@@ -66,7 +68,7 @@ def bits_per_byte(
     """Return the bits for each byte that `evaluate_bits_per_byte` finds, and what it changed."""
     model = SmallModel(weights, dropout).to(getattr(torch, dtype))
     measure = imported("nanochat.train").evaluate_bits_per_byte
-    sizes = torch.tensor(token_bytes, device=model.get_device()) if as_tensor else list(token_bytes)
+    sizes = torch.tensor(token_bytes, device=torch_device()) if as_tensor else list(token_bytes)
     counted = Counted(pairs, tuple(more or ()), times)
 
     def call(batches: Any) -> Any:
@@ -76,6 +78,36 @@ def bits_per_byte(
     if [int(size) for size in sizes] != token_bytes:
         answer["changed"].append("the numbers of bytes")
     return answer
+
+
+class Frequencies(nn.Module):
+    """A model without parameters: the logarithms of how frequent each id is, wherever it stands."""
+
+    def __init__(self, frequencies: Any) -> None:
+        super().__init__()
+        self.register_buffer("logarithms", torch.tensor(frequencies, device=torch_device()).log())
+
+    def forward(self, idx: Tensor, targets: Tensor | None = None, *, loss_reduction: str = "mean") -> Tensor:
+        """Return logits (B, T, V), or the loss of them against targets."""
+        logits = self.get_buffer("logarithms").expand(*idx.shape, -1)
+        if targets is None:
+            return logits
+        pairs = logits.flatten(0, 1), targets.flatten()
+        return F.cross_entropy(*pairs, ignore_index=-1, reduction=loss_reduction)
+
+
+@probe
+def of_frequencies(
+    frequencies: Any, pairs: list[Pair], token_bytes: list[int], as_tensor: bool
+) -> dict[str, float]:
+    """Return loss and bits for each byte of a model that has no parameters."""
+    train, model = imported("nanochat.train"), Frequencies(frequencies)
+    batches = [tensors(pair) for pair in pairs]
+    sizes = torch.tensor(token_bytes, device=torch_device()) if as_tensor else token_bytes
+    return {
+        "loss": plain(train.evaluate(model, batches))[0],
+        "bits": plain(train.evaluate_bits_per_byte(model, batches, sizes))[0],
+    }
 
 
 def evaluated(
@@ -134,7 +166,7 @@ def spoilt(model: SmallModel, batches: list[Any], fails: str) -> Iterator[Any]:
     yield from batches
     if fails == "batches":
         raise OSError("the batches cannot be read any further")
-    yield tensors((np.full((1, 2), model.config.vocab_size), np.zeros((1, 2), np.int64)))
+    yield tensors((np.full((1, 2), model.vocabulary), np.zeros((1, 2), np.int64)))
 
 
 def gradients_are_as_put(model: SmallModel) -> bool:

@@ -38,6 +38,7 @@ def path(
     rates: list[list[float]] | None = None,
     layouts: tuple[str, str] = (PLAIN, PLAIN),
     in_order: bool = False,
+    settings: list[dict[str, Any]] | None = None,
 ) -> list[list[Array]]:
     """Return every parameter after each step of one optimizer.
 
@@ -45,7 +46,8 @@ def path(
     its parameters in `starts`, and its own options; without, all parameters are given as a list. `rates` are
     the learning rates of the groups, or one for all of them, set before each step. `layouts` say how
     parameters and gradients lie in memory, see `laid_out`. With `in_order`, options are given without their
-    names: the first ones, as many as there are.
+    names: the first ones, as many as there are. `settings` are values that every group is given before each
+    step.
     """
     with usual_defaults():
         parameters = made(starts, layouts[0])
@@ -57,7 +59,14 @@ def path(
             optimizer = called(getattr(imported("nanochat.optim"), kind), arguments, named=False)
         else:
             optimizer = optimizer_of(kind, parameters, options, groups)
-        return walk(optimizer, parameters, gradients, rates, layouts[1])
+        if settings is None:
+            return walk(optimizer, parameters, gradients, rates, layouts[1])
+        found = []
+        for step, now in zip(gradients, settings, strict=True):
+            for group in optimizer.param_groups:
+                group.update(plain_options(now))
+            found += walk(optimizer, parameters, [step], None, layouts[1])
+        return found
 
 
 @probe

@@ -126,6 +126,13 @@ def settings(when: str) -> dict[str, str]:
     return named | (more if when == ON_IMPORT else {})
 
 
+def _unusual_threads(present: int) -> int:
+    """Return a number of threads that nobody sets: one more than now may be as many as processors."""
+    processors = os.cpu_count() or 1
+    likely = {present, processors, processors // 2, processors - 1}
+    return next(number for number in (3, 5, 7, 9, 11) if number not in likely)
+
+
 def handlers() -> str:
     """Return what handles each of the signals, in words."""
     return str([_name(signal.getsignal(each)) for each in SIGNALS])
@@ -162,7 +169,7 @@ def unusual() -> Iterator[None]:
             torch.set_float32_matmul_precision("medium")
             torch.set_default_dtype(torch.float16)
             # Set only: nothing that torch would cut among threads runs until it is set back.
-            torch.set_num_threads(threads + 1)
+            torch.set_num_threads(_unusual_threads(threads))
             yield
         finally:
             torch.set_num_threads(threads)

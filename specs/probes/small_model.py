@@ -6,7 +6,6 @@ Properties of training do not hang on the submission's GPT, loader, tokenizer or
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -25,7 +24,8 @@ Pair = tuple[NDArray[np.int64], NDArray[np.int64]]
 class SmallModel(nn.Module):
     """logits = (wte[idx] * gain) @ head.T + bias, with the forward of `GPT`; `idle` is part of no loss.
 
-    It has no cache. With `dropout` the rows are dropped out as in any model, in training mode only.
+    It has no cache, nor anything else that training may not ask for. With `dropout` the rows are dropped out
+    as in any model, in training mode only.
     """
 
     def __init__(self, weights: Arrays, dropout: float = 0.0) -> None:
@@ -35,32 +35,37 @@ class SmallModel(nn.Module):
                 torch.tensor(np.array(value), dtype=torch.float32, device=torch_device())
             )
             self.register_parameter(name, parameter)
-        vocabulary, width = weights["head"].shape
-        self.config = SimpleNamespace(
-            sequence_len=1024, vocab_size=vocabulary, n_layer=1, n_head=1, n_kv_head=1, n_embd=width
-        )
-        self.dropout = nn.Dropout(dropout)
+        vocabulary, _ = weights["head"].shape
+        self.vocabulary = vocabulary
+        # As deep as in any model of blocks: a mode must reach all parts, not children alone.
+        self.blocks = nn.Sequential(nn.Sequential(nn.Dropout(dropout)))
         self.passes: list[dict[str, Any]] = []
         """The mode, whether gradients were asked for, and the inputs of each forward pass."""
 
-    def get_device(self) -> torch.device:
-        """Return where the parameters are."""
-        return torch_device()
+    @property
+    def dropout(self) -> nn.Module:
+        """Return the part that drops out."""
+        return next(part for part in self.modules() if isinstance(part, nn.Dropout))
+
+    def mode(self) -> bool | str:
+        """Say whether it is in training mode, or that parts of it are."""
+        modes = {part.training for part in self.modules()}
+        return modes.pop() if len(modes) == 1 else "in parts"
 
     def forward(self, idx: Tensor, targets: Tensor | None = None, *, loss_reduction: str = "mean") -> Tensor:
         """Return logits (B, T, V), or the loss of them against targets."""
         self.passes.append(
             {
-                "training": self.training and self.dropout.training,
+                "training": self.mode(),
                 "gradient": torch.is_grad_enabled(),
                 "inputs": idx.tolist(),
             }
         )
-        if bool((idx >= self.config.vocab_size).any()):
+        if bool((idx >= self.vocabulary).any()):
             # On a GPU the look-up itself would end the process.
             raise IndexError("an id is not in the vocabulary")
         weight = dict(self.named_parameters())
-        rows = self.dropout(F.embedding(idx, weight["wte"]) * weight["gain"])
+        rows = self.blocks(F.embedding(idx, weight["wte"]) * weight["gain"])
         # Float32 whatever the model computes in, as the contract says of GPT.
         logits: Tensor = (rows @ weight["head"].T + weight["bias"]).float()
         # In other words than the reference's: what students get holds no line that repairs a bug.
@@ -83,6 +88,8 @@ class Recorder(torch.optim.SGD):
         for group in self.param_groups:
             group["initial_lr"] = group["lr"]
         self.steps: list[dict[str, Any]] = []
+        self.fails = False
+        """Whether its steps raise."""
 
     def take(self, model: SmallModel, name: str) -> None:
         """Hold another parameter from now on, in a group of its own."""
@@ -92,6 +99,8 @@ class Recorder(torch.optim.SGD):
 
     def step(self, closure: Any = None) -> Any:
         """Note what is seen, and make the step."""
+        if self.fails:
+            raise ArithmeticError("a value has become too large")
         gradients = {
             name: None if parameter.grad is None else values(parameter.grad, "a gradient")
             for name, group in zip(self.names, self.param_groups, strict=True)

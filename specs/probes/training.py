@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -90,6 +92,39 @@ def left_gradients(model: SmallModel, optimizers: list[Recorder]) -> list[str]:
         for name, parameter in model.named_parameters()
         if name in held and parameter.grad is not None and bool(parameter.grad.any())
     ]
+
+
+@probe
+def step_after_an_error(
+    weights: Arrays, groups: list[str], pairs: list[Pair], raising: str, grad_clip: float | None
+) -> dict[str, Any]:
+    """Return what a train step gives after one in which "batches", "model" or "optimizer" raised."""
+    train_step = imported("nanochat.train").train_step
+    model = SmallModel(weights)
+    optimizers = recorders(model, groups, 0.0)
+    batches = [tensors(pair) for pair in pairs]
+    bad = tensors((np.full((1, 2), model.vocabulary), np.zeros((1, 2), np.int64)))
+
+    def broken() -> Iterator[tuple[Tensor, Tensor]]:
+        yield from batches
+        if raising == "batches":
+            raise OSError("the batches cannot be read any further")
+        if raising == "model":
+            yield bad
+
+    optimizers[-1].fails = raising == "optimizer"
+    with contextlib.suppress(Exception):
+        train_step(model, optimizers, broken(), grad_clip)
+    optimizers[-1].fails = False
+    made = [len(optimizer.steps) for optimizer in optimizers]
+    loss, grad_norm = train_step(model, optimizers, batches, grad_clip)
+    return {
+        "steps": [{"loss": plain(loss)[0], "grad_norm": plain(grad_norm)[0]}],
+        "seen": [optimizer.steps[place:] for place, optimizer in zip(made, optimizers, strict=True)],
+        "weights": model.arrays(),
+        "trained": all(parameter.requires_grad for parameter in model.parameters()),
+        "recording": torch.is_grad_enabled(),
+    }
 
 
 @probe

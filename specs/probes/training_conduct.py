@@ -6,6 +6,7 @@ And whether they work in another thread, where nobody can take over a signal.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -32,8 +33,14 @@ def shared_by_training(
     model = SmallModel(weights)
     optimizers = recorders(model, groups, 0.1)
     batches = Watching([tensors(pair) for pair in pairs])
-    token_bytes = [1 + place % 3 for place in range(model.config.vocab_size)]
+    token_bytes = [1 + place % 3 for place in range(model.vocabulary)]
+
+    def broken(good: int = 1) -> Iterator[Any]:
+        yield from itertools.islice(batches, good)
+        raise OSError("the batches cannot be read any further")
+
     with usual_defaults(), tempfile.TemporaryDirectory() as folder, contextlib.chdir("."):
+        taken = Path(folder) / "taken"
         calls: dict[str, Callable[[], object]] = {
             "lr_multiplier": lambda: train.lr_multiplier(3, 10, 0.2, 0.3),
             "set_learning_rates": lambda: train.set_learning_rates(optimizers, 0.5),
@@ -45,7 +52,26 @@ def shared_by_training(
             ),
             "save_checkpoint": lambda: train.save_checkpoint(Path(folder) / "run", model, optimizers, 1),
             "load_checkpoint": lambda: train.load_checkpoint(Path(folder) / "run", model, optimizers),
+            # What raises, too.
+            "lr_multiplier of a step below 0": lambda: train.lr_multiplier(-1, 10),
+            "train_step of batches that raise": lambda: train.train_step(model, optimizers, broken(), 1.0),
+            "evaluate of batches that raise": lambda: train.evaluate(model, broken()),
+            "evaluate_bits_per_byte of batches that raise": lambda: train.evaluate_bits_per_byte(
+                model, broken(), token_bytes
+            ),
+            "fit of batches that raise": lambda: train.fit(model, optimizers, broken(), 5),
+            "fit whose on_step raises": lambda: train.fit(
+                model, optimizers, batches, 2, on_step=lambda entry: next(broken(0)) if entry else None
+            ),
+            "save_checkpoint where a file is": lambda: train.save_checkpoint(taken, model, optimizers, 1),
+            "load_checkpoint from an empty directory": lambda: train.load_checkpoint(
+                folder, model, optimizers
+            ),
+            "load_checkpoint from nowhere": lambda: train.load_checkpoint(
+                Path(folder) / "nowhere", model, optimizers
+            ),
         }
+        taken.write_bytes(b"")
         return {name: _changed_by(calls[name], batches) for name in names}
 
 

@@ -76,13 +76,15 @@ class Muon(Optimizer):
         nesterov: bool = True,
         ns_steps: int = 5,
     ) -> None:
-        params = list(params)
+        groups = []
         for group in params:
             given = group["params"] if isinstance(group, dict) else [group]
-            for weight in [given] if isinstance(given, Tensor) else list(given):
+            weights = [given] if isinstance(given, Tensor) else list(given)
+            for weight in weights:
                 if weight.dim() != 2:
                     raise ValueError(f"Muon takes matrices, not {tuple(weight.shape)}")
-        super().__init__(params, {"lr": lr, "momentum": momentum, "nesterov": nesterov, "ns_steps": ns_steps})
+            groups.append({**group, "params": weights} if isinstance(group, dict) else group)
+        super().__init__(groups, {"lr": lr, "momentum": momentum, "nesterov": nesterov, "ns_steps": ns_steps})
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:

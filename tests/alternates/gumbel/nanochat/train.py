@@ -159,8 +159,11 @@ def save_checkpoint(directory, model, optimizers, step, data_state=None):
 
     def packed(value):
         if isinstance(value, torch.Tensor):
-            arrays[f"t{len(arrays)}"] = value.detach().cpu().numpy().copy()
-            return {"tensor": f"t{len(arrays) - 1}"}
+            name, kept = f"t{len(arrays)}", value.detach().cpu().contiguous()
+            # NumPy has no bfloat16.
+            short = value.dtype == torch.bfloat16
+            arrays[name] = (kept.view(torch.int16) if short else kept).numpy().copy()
+            return {"short": name} if short else {"tensor": name}
         if isinstance(value, dict):
             return {"dict": [(key, packed(one)) for key, one in value.items()]}
         if isinstance(value, list | tuple):
@@ -186,6 +189,8 @@ def load_checkpoint(directory, model, optimizers):
             ((kind, inside),) = value.items()
             if kind == "tensor":
                 return torch.from_numpy(arrays[inside])
+            if kind == "short":
+                return torch.from_numpy(arrays[inside]).view(torch.bfloat16)
             if kind == "dict":
                 return {key: unpacked(one) for key, one in inside}
             if kind in ("list", "tuple"):
