@@ -30,10 +30,8 @@ NAMES = [
         "module.module.weight",
         "_orig_mod.weight",
         "model.weight",
-        "file",
-        "Weight",
     ),
-    *("step", "data_state.step", "optimizers.0.weight", "parameters_.weight", "h.10.weight", "h.2.weight"),
+    *("optimizers.0.weight", "parameters_.weight", "h.10.weight", "h.2.weight"),
 ]
 """Those of wrappers, and of what else a file may hold; some are others' with something before them."""
 

@@ -13,7 +13,7 @@ from specs.level2.loop import PLAIN, fit, stream
 from specs.oracles import training
 from specs.probe import Probe
 from specs.strategies import seeds
-from specs.tolerances import SCHEDULE, TRAINING_LOSS
+from specs.tolerances import TRAINING_LOSS
 from specs.training_draws import ALL, VOCABULARY
 
 CRITERION = "loop"
@@ -146,40 +146,3 @@ def test_what_is_left_of_the_batches_stays(
             turn["taken"], list(range(end * accumulation)), f"the batches taken by step {end} {what}"
         )
     expect_equal(got["next"], ends[-1] * accumulation, f"the batch that comes after the last {what}")
-
-
-@law(
-    examples=4,
-    cases=[{"seed": 0, "num_steps": 5, "after": 1, "change": change} for change in ("group", "rate")],
-    seed=seeds,
-    num_steps=st.integers(4, 6),
-    after=st.integers(0, 2),
-    change=st.sampled_from(["group", "rate"]),
-)
-def test_rates_are_those_of_the_groups_of_the_step(
-    probe: Probe, seed: int, num_steps: int, after: int, change: str
-) -> None:
-    """A step sets the rates of the groups that there are then, from the initial rates that they have then.
-
-    Here `on_step` adds a group or changes an initial rate. Kills: groups and rates noted when training
-    begins.
-    """
-    options = {"warmup_ratio": 0.2, "warmdown_ratio": 0.5, "final_lr_frac": 0.1}
-    got = probe(
-        "training_turns.fit_changing",
-        weights=training_draws.weights(seed),
-        pairs=stream(seed, num_steps),
-        options=options,
-        after=after,
-        change=change,
-    )
-    expect_equal(len(got["rates"]), num_steps, "the steps made")
-    for step, (rates, want) in enumerate(zip(got["rates"], got["own"], strict=True)):
-        expect_close(
-            np.array(rates),
-            np.array(want),
-            SCHEDULE,
-            f"the rates of step {step}, after `on_step` of step {after} has changed a {change}, "
-            "compared with those of set_learning_rates",
-            ("group",),
-        )

@@ -1,4 +1,4 @@
-"""Training and evaluation of models of any make: the submission's own GPT, and one without parameters."""
+"""Training and evaluation of the submission's own GPT: what holds for a stand-in holds for it."""
 
 from __future__ import annotations
 
@@ -76,37 +76,3 @@ def test_the_own_model_is_trained_by_train_steps(probe: Probe, seed: int, accumu
     )
     for name, want in got["own_parameters"].items():
         expect_close(got["parameters"][name], want, STEP_GRADIENT, f"{name} at the end {what}")
-
-
-@law(
-    examples=4,
-    cases=[{"seed": 0, "counts": [1, 4], "as_tensor": True}],
-    seed=seeds,
-    counts=st.permutations([0, 1, 6]),
-    as_tensor=st.booleans(),
-)
-def test_a_model_needs_no_parameters_to_be_evaluated(
-    probe: Probe, seed: int, counts: list[int], as_tensor: bool
-) -> None:
-    """A model that has no parameters is evaluated, too: here the frequencies of ids stand in a buffer.
-
-    Kills: the device or the dtype of the first parameter asked for.
-    """
-    weights = np.abs(training_draws.weights(seed)["bias"]) + 0.1
-    frequencies = (weights / weights.sum()).astype(np.float32)
-    batches = training_draws.batches(seed, [(2, 3)] * len(counts), counts)
-    got = probe(
-        "evaluation.of_frequencies",
-        frequencies=frequencies,
-        pairs=batches,
-        token_bytes=BYTES,
-        as_tensor=as_tensor,
-    )
-    targets = np.concatenate([pair[1].reshape(-1) for pair in batches])
-    losses = np.where(targets == -1, 0.0, -np.log(frequencies.astype(np.float64)[targets]))
-    sizes = np.where(targets == -1, 0, np.array(BYTES)[targets])
-    mean = losses.sum() / sum(counts)
-    expect_close(np.array([got["loss"]]), np.array([mean]), TRAINING_LOSS, "the loss of frequencies of ids")
-    if sizes.sum():
-        bits = losses[sizes > 0].sum() / np.log(2) / sizes.sum()
-        expect_close(np.array([got["bits"]]), np.array([bits]), TRAINING_LOSS, "their bits for each byte")

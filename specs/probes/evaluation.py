@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
 from specs.probes.loading import imported
 from specs.probes.registry import probe
@@ -78,36 +77,6 @@ def bits_per_byte(
     if [int(size) for size in sizes] != token_bytes:
         answer["changed"].append("the numbers of bytes")
     return answer
-
-
-class Frequencies(nn.Module):
-    """A model without parameters: the logarithms of how frequent each id is, wherever it stands."""
-
-    def __init__(self, frequencies: Any) -> None:
-        super().__init__()
-        self.register_buffer("logarithms", torch.tensor(frequencies, device=torch_device()).log())
-
-    def forward(self, idx: Tensor, targets: Tensor | None = None, *, loss_reduction: str = "mean") -> Tensor:
-        """Return logits (B, T, V), or the loss of them against targets."""
-        logits = self.get_buffer("logarithms").expand(*idx.shape, -1)
-        if targets is None:
-            return logits
-        pairs = logits.flatten(0, 1), targets.flatten()
-        return F.cross_entropy(*pairs, ignore_index=-1, reduction=loss_reduction)
-
-
-@probe
-def of_frequencies(
-    frequencies: Any, pairs: list[Pair], token_bytes: list[int], as_tensor: bool
-) -> dict[str, float]:
-    """Return loss and bits for each byte of a model that has no parameters."""
-    train, model = imported("nanochat.train"), Frequencies(frequencies)
-    batches = [tensors(pair) for pair in pairs]
-    sizes = torch.tensor(token_bytes, device=torch_device()) if as_tensor else token_bytes
-    return {
-        "loss": plain(train.evaluate(model, batches))[0],
-        "bits": plain(train.evaluate_bits_per_byte(model, batches, sizes))[0],
-    }
 
 
 def evaluated(

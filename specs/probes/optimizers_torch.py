@@ -18,12 +18,6 @@ FORMS: dict[str, Callable[[list[torch.nn.Parameter]], Any]] = {
     "tuple": tuple,
     "generator": iter,
     "groups": lambda parameters: [{"params": parameters[:1]}, {"params": parameters[1:]}],
-    "groups of generators": lambda parameters: [
-        {"params": iter(parameters[:1])},
-        {"params": iter(parameters[1:])},
-    ],
-    "groups of one each": lambda parameters: [{"params": each} for each in parameters],
-    "generator of groups": lambda parameters: ({"params": [each]} for each in parameters),
 }
 """What an optimizer of torch may be given as its parameters."""
 
@@ -68,7 +62,7 @@ def given_as(kind: str, starts: list[Array], gradients: Gradients, options: dict
         make = getattr(imported("nanochat.optim"), kind)
         if form == "added later":
             optimizer = make(parameters[:1], **plain_options(options))
-            optimizer.add_param_group({"params": (each for each in parameters[1:])})
+            optimizer.add_param_group({"params": parameters[1:]})
         else:
             optimizer = make(FORMS[form](parameters), **plain_options(options))
         return walk(optimizer, parameters, gradients, None)

@@ -1,4 +1,4 @@
-"""Experiments on `fit` that go on with one stream of batches, and whose optimizers change on the way."""
+"""Experiments on `fit` that go on with one stream of batches."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from specs.probes.loading import imported
 from specs.probes.registry import probe
-from specs.probes.small_model import Arrays, Pair, Recorder, SmallModel, recorders, tensors
+from specs.probes.small_model import Arrays, Pair, SmallModel, recorders, tensors
 
 
 @probe
@@ -38,39 +38,3 @@ def fit_in_turns(
         first = end
     following = next(stream, None)
     return {"turns": found, "next": None if following is None else taken[-1]}
-
-
-@probe
-def fit_changing(
-    weights: Arrays, pairs: list[Pair], options: dict[str, Any], after: int, change: str
-) -> dict[str, Any]:
-    """Return the learning rates of the groups in each step of a training that `on_step` changes after one.
-
-    The initial rate of a group is doubled with "rate", and with "group" there is one more, of the same rate.
-    "own" are the rates that `set_learning_rates` itself gives such groups.
-    """
-    train, model = imported("nanochat.train"), SmallModel(weights)
-    (recorder,) = recorders(model, ["wte,gain"], 0.1)
-    (other,) = recorders(model, ["wte,gain"], 0.1)
-
-    def changed(optimizer: Recorder) -> None:
-        if change == "rate":
-            optimizer.param_groups[-1]["initial_lr"] *= 2
-        else:
-            optimizer.take(model, "head")
-            optimizer.param_groups[-1]["initial_lr"] = 0.1
-
-    def on_step(entry: dict[str, Any]) -> None:
-        if entry["step"] == after:
-            changed(recorder)
-
-    history = train.fit(
-        model, [recorder], [tensors(pair) for pair in pairs], len(pairs), on_step=on_step, **options
-    )
-    own = []
-    for step, entry in enumerate(history):
-        if step == after + 1:
-            changed(other)
-        train.set_learning_rates([other], float(entry["lr_multiplier"]))
-        own.append([float(group["lr"]) for group in other.param_groups])
-    return {"rates": [step["lr"] for step in recorder.steps], "own": own}

@@ -76,15 +76,13 @@ class Muon(Optimizer):
         nesterov: bool = True,
         ns_steps: int = 5,
     ) -> None:
-        groups = []
+        params = list(params)
         for group in params:
             given = group["params"] if isinstance(group, dict) else [group]
-            weights = [given] if isinstance(given, Tensor) else list(given)
-            for weight in weights:
+            for weight in [given] if isinstance(given, Tensor) else list(given):
                 if weight.dim() != 2:
                     raise ValueError(f"Muon takes matrices, not {tuple(weight.shape)}")
-            groups.append({**group, "params": weights} if isinstance(group, dict) else group)
-        super().__init__(groups, {"lr": lr, "momentum": momentum, "nesterov": nesterov, "ns_steps": ns_steps})
+        super().__init__(params, {"lr": lr, "momentum": momentum, "nesterov": nesterov, "ns_steps": ns_steps})
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
