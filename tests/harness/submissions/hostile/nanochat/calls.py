@@ -423,3 +423,31 @@ def unwritten(size):
     written = torch.full((size,), 5.0)
     del written
     return [torch.empty(size).unique().tolist(), torch.empty(size, dtype=torch.bfloat16).unique().tolist()]
+
+
+def on_file(action, path):
+    """Do something with a file; return what came of it."""
+    import pathlib
+
+    file = pathlib.Path(path)
+
+    def read_by_a_link():
+        link = pathlib.Path("link")
+        link.unlink(missing_ok=True)
+        link.symlink_to(file)
+        return link.read_text()
+
+    actions = {
+        "read": file.read_text,
+        "read at a low level": lambda: os.read(os.open(path, os.O_RDONLY), 100).decode(),
+        "read by a link": read_by_a_link,
+        "list": lambda: os.listdir(file.parent),
+        "scan": lambda: [entry.name for entry in os.scandir(file.parent)],
+        "write": lambda: file.write_text("x"),
+        "remove": file.unlink,
+        "rename": lambda: os.rename(path, "mine"),
+        "link": lambda: os.link(path, "mine"),
+        "make a folder": lambda: os.mkdir(path + ".folder"),
+        "change its mode": lambda: file.chmod(0o777),
+    }
+    return actions[action]()
