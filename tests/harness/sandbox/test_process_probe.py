@@ -101,7 +101,6 @@ def ends_within_a_second(process_id: int) -> bool:
         ("write_half", SubmissionTimeout, "no answer"),
         ("flood_wire", SubmissionDied, "that is no answer"),
         ("flood_imports", SubmissionDied, "messages about imports"),
-        ("announce_modules", SubmissionDied, "messages about imports"),
         ("close_wire", SubmissionDied, "closed its connection"),
         ("close_everything", SubmissionDied, "closed its connection"),
     ],
@@ -127,6 +126,14 @@ def test_what_stops_a_submission_is_told(
 def test_a_message_of_the_submissions_own_is_no_answer(process: ProcessProbe, message: Any) -> None:
     with pytest.raises(SubmissionDied, match="that is no answer"):
         call(process, "write_value", message)
+
+
+def test_a_submission_has_so_many_modules_and_no_more(server: ForkServer) -> None:
+    # A probe of its own, which imports nothing any more afterwards.
+    with ProcessProbe(SUBMISSIONS / "hostile", server=server) as probe:
+        with pytest.raises(SubmissionDied, match="messages about imports"):
+            call(probe, "announce_modules")
+        assert len(probe.modules) == 1000
 
 
 def test_names_that_are_announced_do_not_pile_up(server: ForkServer) -> None:
