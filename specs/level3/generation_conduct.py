@@ -165,9 +165,11 @@ def test_requests_may_come_in_any_order(probe: Probe, prompt: list[int], seed: i
         for rows in (1, 4, 2)
     ]
     calls = [*REQUESTS[:8], *more, *REQUESTS[8:]]
+    script = {"choices": 16, "ids": TEXT_IDS, "fall": 0.5}
+    # What raises here is told as it is; below it is one of many answers.
+    probe("generation.stream", script=script, **REQUESTS[0])
 
     def ask(some: list[dict[str, Any]]) -> list[Any]:
-        script = {"choices": 16, "ids": TEXT_IDS, "fall": 0.5}
         answers: list[Any] = probe("generation_conduct.requests", script=script, calls=some, sequence_len=20)
         return answers
 
