@@ -160,16 +160,19 @@ def read():
         "file beside the submission",
         "A file in the folder above, by a relative path.",
         "def read():\n    return (Path(__file__).parents[2] / 'beside/secret.txt').read_text()\n",
+        "basic",
     ),
     reading(
         "another submission",
         "Another student's code.",
         "def read():\n    return open('@SCENE@/other/nanochat/gpt.py').read()\n",
+        "basic",
     ),
     reading(
         "home and its keys",
         "The keys in somebody's home.",
         "def read():\n    return open('@SCENE@/home/.ssh/id_ed25519').read()\n",
+        "basic",
     ),
     reading(
         "inherited working folder",
@@ -187,7 +190,6 @@ def run(model):
     exec(compile(text, "found", "exec"), held)
     return held["GPT"].estimate_flops(model)
 """,
-        stopped_at="medium",
     ),
     Cheat(
         "imports the reference",
@@ -203,7 +205,6 @@ def run(model):
     spec.loader.exec_module(module)
     return module.GPT.estimate_flops(model)
 """,
-        stopped_at="medium",
     ),
     Cheat(
         "reads the properties",
@@ -222,7 +223,6 @@ def run(model):
         "weights": weights, "embedding": model.transformer.wte.weight.numel(), "n_layer": config.n_layer,
         "shape": {"n_embd": config.n_embd}, "sequence_len": config.sequence_len})
 """,
-        stopped_at="medium",
     ),
     Cheat(
         "imports the oracles",
@@ -251,7 +251,6 @@ def answer(logits):
         ),
         only=(CONFIGURATION, "attention.logits_match_the_oracle"),
         earns=frozenset({CONFIGURATION}),
-        stopped_at="medium",
     ),
     Cheat(
         "imports the judge",
