@@ -22,7 +22,7 @@ LAYOUTS = [
     "part of a graph",
     "made in inference mode",
 ]
-"""Those of `specs.probes.generation_conduct`, which the judge does not import."""
+"""How they may lie in memory, and where they may come from: `specs.probes.generation_conduct` makes them."""
 
 
 @law(examples=3, temperature=st.sampled_from([0.0, 0.5, 1.0, 2.0]), height=st.integers(1, 6), seed=seeds)

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from specs.probes.building import build_model
 from specs.probes.cache import feed, new_cache
-from specs.probes.loading import imported
 from specs.probes.model_passes import MODES
 from specs.probes.registry import probe
 from specs.probes.values import tensor, values
@@ -88,15 +87,11 @@ def after_failed_passes(
         elif why == "context":
             given = np.repeat(given, config["sequence_len"], axis=1)
         else:
-            wrong = {"heads": {"num_heads": config["n_kv_head"] + 1}, "channels": {"head_dim": 2}}[why]
-            sizes = {
-                "batch_size": tokens.shape[0],
-                "num_heads": config["n_kv_head"],
-                "seq_len": config["sequence_len"],
-                "head_dim": config["n_embd"] // config["n_head"],
-                "num_layers": config["n_layer"],
-            }
-            into = imported("nanochat.engine").KVCache(**{**sizes, **wrong})
+            wrong = {
+                "heads": {"n_kv_head": config["n_kv_head"] + 1},
+                "channels": {"n_embd": 2 * config["n_head"]},  # two a head
+            }[why]
+            into = new_cache({**config, **wrong}, tokens.shape[0], config["sequence_len"])
         try:
             feed(model, into, given, [given.shape[1]])
         except ValueError:

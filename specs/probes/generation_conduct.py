@@ -19,7 +19,7 @@ from specs.probes.orders import outcome
 from specs.probes.registry import probe
 from specs.probes.scripted import ScriptedModel
 from specs.probes.setting import torch_device
-from specs.probes.shared_settings import ANY, settings
+from specs.probes.shared_settings import ANY, differences, settings
 from specs.probes.traces import resources, usual_defaults
 from specs.probes.values import tensor, values
 
@@ -148,12 +148,7 @@ def _while_waiting(begin: Callable[[], Any], order: list[int]) -> list[str]:
 
 def _after(before: dict[str, str], act: Callable[[], object]) -> list[str]:
     act()
-    now = settings(ANY)
-    return [
-        f"{name}, from {before[name]} to {now[name]}"
-        for name in before
-        if before[name] != now[name] and "gradients" not in name
-    ]
+    return [each for each in differences(before, settings(ANY)) if "gradients" not in each]
 
 
 @probe
@@ -167,7 +162,7 @@ def requests(script: dict[str, Any], calls: list[dict[str, Any]], sequence_len: 
     def answer(call: dict[str, Any]) -> Any:
         return columns(engine.generate(list(call["prompt"]), **call["options"]), call.get("read", MOST))
 
-    return [outcome(lambda call=call: answer(call)) for call in calls]  # type: ignore[misc]  # binds the call
+    return [outcome(answer, call) for call in calls]
 
 
 @probe
@@ -200,23 +195,11 @@ _PATIENCE_SECONDS = 2.0
 """Waited only where there is more than before."""
 
 
-LAYOUTS = [
-    "one behind the other",
-    "columns first",
-    "cut out of wider rows",
-    "every second column",
-    "every second row",
-    "part of a graph",
-    "made in inference mode",
-]
-"""How the logits that a draw is given may lie in memory, and where they may come from."""
-
-
 @probe
 def draw_laid_out(
     logits: NDArray[np.float32], layout: str, seed: int, temperature: float, top_k: int | None
 ) -> dict[str, Any]:
-    """Return the ids of one draw from `logits` in a layout of `LAYOUTS`, and whether it changed them.
+    """Return the ids of one draw from `logits` in a layout, see `laid_out`, and whether it changed them.
 
     Gradients are enabled, as they are where nobody has said otherwise.
     """
@@ -253,4 +236,6 @@ def laid_out(logits: torch.Tensor, layout: str) -> torch.Tensor:
     if layout == "made in inference mode":
         with torch.inference_mode():
             return logits * 1.0
-    return logits.clone()
+    if layout == "one behind the other":
+        return logits.clone()
+    raise ValueError(f"there is no layout {layout!r}")

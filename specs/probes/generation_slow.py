@@ -36,5 +36,5 @@ def one_after_another(
     for call in calls:
         given = weights[call["weights"]]
         load(model, {name: value for name, value in given.items() if name not in ("cos", "sin")})
-        answers.append(outcome(lambda call=call: answer(call)))  # type: ignore[misc]  # binds the call
+        answers.append(outcome(answer, call))
     return answers

@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from specs.probes.dataloader import Texts, arrays
+from specs.probes.dataloader import Texts, arrays, make
 from specs.probes.loading import imported
 from specs.probes.registry import probe
 from specs.probes.tokenizer import Learning, bytes_of_all, learn, plainly
@@ -36,10 +36,10 @@ class ShiftedTokenizer(WordTokenizer):
         return [*self._edge(prepend), *ids, *self._edge(append)]
 
 
-def outcome(ask: Callable[[], Any]) -> Any:
+def outcome(ask: Callable[..., Any], *arguments: Any) -> Any:
     """Return what `ask` returns, or that it raised: what, is the business of other laws."""
     try:
-        return ask()
+        return ask(*arguments)
     except Exception:  # noqa: BLE001  # as above
         return RAISED
 
@@ -53,7 +53,7 @@ def tokenizer(learning: Learning, calls: list[dict[str, Any]]) -> list[Any]:
         arguments = copy.deepcopy(call["arguments"])
         return plainly(copy.deepcopy(getattr(asked, call["method"])(*arguments, **call.get("options", {}))))
 
-    return [outcome(lambda call=call: answer(call)) for call in calls]  # type: ignore[misc]  # binds the call
+    return [outcome(answer, call) for call in calls]
 
 
 @probe
@@ -71,7 +71,7 @@ def trainings(calls: list[dict[str, Any]]) -> list[Any]:
         size = learned.get_vocab_size()
         return [size, bytes_of_all(learned, range(256, size))]
 
-    return [outcome(lambda call=call: answer(call)) for call in calls]  # type: ignore[misc]  # as above
+    return [outcome(answer, call) for call in calls]
 
 
 @probe
@@ -79,14 +79,12 @@ def loaders(calls: list[dict[str, Any]]) -> list[Any]:
     """Return the first batches of loaders: a call holds a "setup", the "shift" of its ids, and a "number"."""
 
     def answer(call: dict[str, Any]) -> Any:
-        setup, texts = call["setup"], Texts(call["setup"]["documents"])
-        more = {name: setup[name] for name in ("rank", "world_size") if name in setup}
-        given = ShiftedTokenizer(call["shift"])
-        running = imported("nanochat.dataloader").token_batches(texts, given, setup["B"], setup["T"], **more)
+        setup = call["setup"]
+        running = make(setup, Texts(setup["documents"]), ShiftedTokenizer(call["shift"]))
         got = arrays(islice(running, call["number"]), call["number"])
         return {name: [each.tolist() for each in found] for name, found in got.items()}
 
-    return [outcome(lambda call=call: answer(call)) for call in calls]  # type: ignore[misc]  # as above
+    return [outcome(answer, call) for call in calls]
 
 
 @probe
@@ -112,6 +110,7 @@ def _write(paths: list[Path], contents: list[bytes]) -> None:
 def in_parts(setup: dict[str, Any], lengths: list[int]) -> Any:
     """Return the batches of one loader that is taken by loops of these lengths, with a `next` before each."""
     texts = Texts(setup["documents"])
+    # Not by `make`, which asks for an iterator: whether there is one stream is the question.
     running = imported("nanochat.dataloader").token_batches(texts, WordTokenizer(), setup["B"], setup["T"])
     taken = []
     for length in lengths:

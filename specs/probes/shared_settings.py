@@ -98,7 +98,11 @@ def changed_by(act: Callable[[], object], when: str = ANY) -> list[str]:
 def _changed_by(act: Callable[[], object], when: str) -> list[str]:
     before = settings(when)
     act()
-    after = settings(when)
+    return differences(before, settings(when))
+
+
+def differences(before: dict[str, str], after: dict[str, str]) -> list[str]:
+    """Return which settings differ, each with what it was and what it is."""
     return [f"{name}, from {before[name]} to {after[name]}" for name in before if before[name] != after[name]]
 
 
